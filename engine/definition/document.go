@@ -1,0 +1,122 @@
+// Package definition is the pipeline document: decoding, the graph it means, and validation. It is
+// pure: no I/O, no clock. What exists (node types, channels) comes in as a [Catalog].
+package definition
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Version is the only document version there is.
+const Version = "1.0"
+
+// What holds where the document is silent.
+const (
+	DefaultMaxRetries = 3
+	DefaultTimeout    = 300 * time.Second
+)
+
+// Document is a decoded pipeline definition.
+type Document struct {
+	Version     string    `json:"version" jsonschema:"title=Version,enum=1.0,description=Version of the document format."`
+	Description string    `json:"description,omitempty" jsonschema:"title=Description"`
+	Defaults    *Defaults `json:"defaults,omitempty" jsonschema:"title=Defaults,description=What holds for nodes that say nothing."`
+	Nodes       []Node    `json:"nodes" jsonschema:"title=Nodes,minItems=1"`
+}
+
+// Defaults holds for every node that does not say otherwise.
+type Defaults struct {
+	MaxRetries     *int `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000"`
+	TimeoutSeconds *int `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400"`
+}
+
+// Node is one step.
+type Node struct {
+	ID              string          `json:"id" jsonschema:"title=ID,pattern=^[A-Za-z_][A-Za-z0-9_]*$"`
+	Type            string          `json:"type" jsonschema:"title=Type"`
+	Config          json.RawMessage `json:"config,omitempty"`
+	Next            *Next           `json:"next,omitempty"`
+	Required        *bool           `json:"required,omitempty" jsonschema:"title=Required,default=true"`
+	When            string          `json:"when,omitempty" jsonschema:"title=Run only if,description=CEL"`
+	SkipIfErrors    []string        `json:"skip_if_errors,omitempty"`
+	SkipIfCondition string          `json:"skip_if_condition,omitempty" jsonschema:"title=Skip if,description=CEL"`
+	MaxRetries      *int            `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000"`
+	TimeoutSeconds  *int            `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400"`
+}
+
+// Next is where a node leads: one id, a list, or (condition) ids by outcome. It decodes all three
+// forms and encodes the shortest.
+type Next struct {
+	IDs  []string            // for every outcome
+	When map[string][]string // by outcome of a condition; nil for other nodes
+}
+
+// Severity of an issue.
+type Severity string
+
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
+
+// Issue is one thing that is wrong, or may be, with a document.
+type Issue struct {
+	Path     string   `json:"path"` // JSON pointer into the document
+	Code     string   `json:"code"` // stable: missing_id, unknown_type, cycle, …
+	Message  string   `json:"message"`
+	Severity Severity `json:"severity"`
+	NodeID   string   `json:"node_id,omitempty"`
+}
+
+// Type is what the document must know of a node type.
+type Type struct {
+	Name        string
+	Title       string
+	Description string
+	Schema      json.RawMessage // of config
+	Timeout     time.Duration   // of an attempt where nothing is written; zero: DefaultTimeout
+	SideEffects bool            // its attempts are visible outside: the start of one is durable before it runs
+	Branches    bool            // its next may be a map from outcome to ids
+	// Check reports what the schema cannot: expressions, templates, node references, drivers,
+	// channels. It is called only with a config that the schema accepts. May be nil.
+	Check func(config json.RawMessage, c *Checker)
+}
+
+// Catalog is what exists outside the document.
+type Catalog struct {
+	Types    map[string]Type
+	Channels map[string]Channel // by name
+}
+
+// Channel is a stored channel as validation sees it.
+type Channel struct {
+	Driver   string
+	IsActive bool
+	Missing  []string // settings it still needs
+	Untested bool     // no test has passed
+}
+
+// Plan is a valid document, ready to run: nodes in topological order (definition order where free).
+type Plan struct {
+	Document *Document
+	Nodes    []PlanNode
+	ByID     map[string]int // index into Nodes
+}
+
+// PlanNode is a node with everything that runs need, resolved.
+type PlanNode struct {
+	Node
+	Position     int // in the document
+	Needs        []Edge
+	Upstream     []string // all ancestors, nearest first
+	Required     bool
+	MaxRetries   int
+	Timeout      time.Duration
+	SkipIfErrors []string
+}
+
+// Edge leads here from a predecessor; Outcome is set if it is taken for that outcome only.
+type Edge struct {
+	From    string
+	Outcome string
+}
