@@ -7,6 +7,7 @@ import (
 
 	"penstock/db"
 	"penstock/drivers/ai"
+	"penstock/drivers/notify"
 	"penstock/engine/definition"
 	"penstock/engine/expr"
 )
@@ -33,11 +34,12 @@ type Input struct {
 	Key     string    // idempotency key: the same for every attempt of this node for this change
 	Now     time.Time // fixed per attempt
 
-	Payload  any               // of the run, plain data
-	Incident map[string]any    // plain data, nil without one
-	Alerts   []map[string]any  // the alerts this run is about
-	Upstream []UpstreamResult  // results of all ancestors, nearest first
-	Vars     expr.Vars         // the same data for expressions
+	Payload  any              // of the run, plain data
+	Incident map[string]any   // plain data, nil without one
+	Alerts   []map[string]any // the alerts this run is about
+	Upstream []UpstreamResult // results of all ancestors, nearest first
+	Vars     expr.Vars        // the same data for expressions
+	Services Services
 	Emit     func(text string) // streamed text for the live view
 	Log      func(line string) // log line for the live view
 }
@@ -73,4 +75,40 @@ type Output struct {
 	SkipRest string
 	// IncidentID and Change, if not empty, become the run's: set by ingest.
 	IncidentID, Change string
+}
+
+// IntakeResult is what the intake of a delivery did, as one run sees it: its own incident, the
+// counters of the whole delivery.
+type IntakeResult struct {
+	Source                                       string
+	AlertsCreated, AlertsUpdated, AlertsResolved int
+	IncidentsCreated, IncidentsUpdated           int
+	IncidentID                                   string   // of this run: the most severe change of the delivery, or the child run's own
+	IncidentIDs                                  []string // all, most severe first
+	AlertFingerprint                             string   // of the most severe alert of IncidentID
+	Severity                                     db.Severity
+	Change                                       string // "<incident>@<revision>"
+	Changed                                      bool   // false: nothing material changed for IncidentID
+	Notes                                        []string
+	Incident                                     map[string]any   // plain data of IncidentID after the intake
+	Alerts                                       []map[string]any // of this delivery for IncidentID, plain data
+}
+
+// Services is what the engine does for nodes.
+type Services interface {
+	// Intake takes the run's delivery in (once, however often it is called): alerts, incidents, and
+	// child runs for further incidents. For a run without a delivery (execute), payload is parsed with
+	// the named source driver ("" detects) and taken in as the run's own delivery.
+	Intake(ctx context.Context, run RunInfo, payload any, driver string) (IntakeResult, error)
+	// Channel builds the driver of a stored channel. fault.NotFound if there is none or it is inactive.
+	Channel(ctx context.Context, name string) (kind string, d notify.Driver, err error)
+	// DefaultChannel finds the stored channel a driver uses when the node names none: "default" if it
+	// is of that driver, else the channel named like the driver.
+	DefaultChannel(ctx context.Context, driver string) (name string, d notify.Driver, err error)
+	// Driver builds a driver from settings written in a definition, references resolved.
+	Driver(ctx context.Context, kind string, config json.RawMessage) (notify.Driver, error)
+	// Provider builds an analyser from settings written in a definition, references resolved.
+	Provider(ctx context.Context, kind string, config json.RawMessage) (ai.Provider, error)
+	// PublicURL is the address people reach Penstock at, "" if none is configured.
+	PublicURL() string
 }

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"iter"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"penstock/db"
+	"penstock/db/seal"
+	"penstock/drivers/ai"
+	"penstock/drivers/alerts"
+	"penstock/drivers/notify"
+	"penstock/engine/definition"
+)
+
+// Options is what an engine is made of. Store, Sealer, the registries and Types are required.
+type Options struct {
+	Store     *db.Store
+	Hub       *Hub // the one whose Publish was given to db.Open as OnCommit
+	Sealer    *seal.Sealer
+	Sources   *alerts.Registry
+	Notify    *notify.Registry
+	AI        *ai.Registry
+	Types     []NodeType
+	Env       func(string) string // environment for {"env": …} references; nil: os.Getenv
+	Workers   int                 // stages that run at the same time; default 256
+	Backlog   int                 // runs that may wait for a start before deliveries are refused; default 5,000
+	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
+	Log       *slog.Logger        // nil: discard
+}
+
+// Inbound is a webhook request after authentication.
+type Inbound struct {
+	Definition  string // as named by the caller; "" routes the alerts
+	Source      string // declared by the caller or URL; "" detects
+	ContentType string
+	Header      http.Header
+	Body        []byte
+	Actor       string // token name, for created_by
+}
+
+// Accepted is what a webhook is answered, after the commit. Runs of one delivery share its trace id.
+type Accepted struct {
+	DeliveryID string  `json:"delivery_id"`
+	TraceID    string  `json:"trace_id"`
+	RunID      *string `json:"run_id"`
+	Definition *string `json:"definition"`
+	Status     string  `json:"status"` // accepted
+}
+
+// ExecuteInput starts a run by hand or API.
+type ExecuteInput struct {
+	Definition     string // name
+	Version        int    // 0: newest
+	Payload        json.RawMessage
+	Source         string // default api
+	Environment    string // default production
+	TraceID        string // default: made
+	IncidentID     string
+	IdempotencyKey string // the same key and definition give the same run
+	Trigger        db.Trigger
+	Actor          string
+}
+
+// NodeResult is the final state of one node of a run, in the shape of the REST API.
+type NodeResult struct {
+	NodeID     string          `json:"node_id"`
+	NodeType   string          `json:"node_type"`
+	Status     db.StageStatus  `json:"status"`
+	Attempt    int             `json:"attempt"`
+	Output     json.RawMessage `json:"output"`
+	Errors     []string        `json:"errors"`
+	DurationMS int64           `json:"duration_ms"`
+	Skipped    bool            `json:"skipped"`
+	SkipReason string          `json:"skip_reason"`
+}
+
+// RunResult is a run with its nodes, in the shape of the REST API (execute and run detail).
+type RunResult struct {
+	TraceID           string                `json:"trace_id"`
+	RunID             string                `json:"run_id"`
+	Definition        string                `json:"definition"`
+	DefinitionVersion int                   `json:"definition_version"`
+	Status            db.RunStatus          `json:"status"`
+	Source            string                `json:"source"`
+	Environment       string                `json:"environment"`
+	Trigger           db.Trigger            `json:"trigger"`
+	IncidentID        *string               `json:"incident_id"`
+	ParentRunID       *string               `json:"parent_run_id"`
+	ExecutedNodes     []string              `json:"executed_nodes"` // in the order they finished
+	SkippedNodes      []string              `json:"skipped_nodes"`
+	NodeResults       map[string]NodeResult `json:"node_results"`
+	CreatedAt         time.Time             `json:"created_at"`
+	StartedAt         *time.Time            `json:"started_at"`
+	FinishedAt        *time.Time            `json:"finished_at"`
+	DurationMS        int64                 `json:"duration_ms"`
+	Error             *string               `json:"error"`
+	WaitingFor        *string               `json:"waiting_for"` // of a run that has not ended: what, and
+	WaitingSince      *time.Time            `json:"waiting_since"`
+}
+
+// DefinitionInput saves a definition. Nil fields keep what is stored.
+type DefinitionInput struct {
+	Name            string
+	Description     *string
+	Config          json.RawMessage // JSON or YAML
+	Tags            map[string]string
+	IsActive        *bool
+	Message         string
+	ExpectedVersion *int
+	MustCreate      bool // fault.Conflict if the name exists
+	MustExist       bool // fault.NotFound if it does not
+	Actor           string
+	Admin           bool // may write {"env": …} references
+}
+
+// Validation is the result of checking a document.
+type Validation struct {
+	Valid    bool               `json:"valid"`
+	Errors   []definition.Issue `json:"errors"`
+	Warnings []definition.Issue `json:"warnings"`
+}
+
+// InvalidError is returned when a document is refused; it carries the whole validation and is a
+// fault.Unprocessable.
+type InvalidError struct{ Validation Validation }
+
+// ChannelInput saves a channel. Nil fields keep what is stored; a secret setting that is absent
+// from Config or written as "[secret]" keeps its stored value.
+type ChannelInput struct {
+	Name        string
+	Driver      string
+	Config      json.RawMessage
+	Description *string
+	IsActive    *bool
+	MustCreate  bool
+	MustExist   bool
+	Actor       string
+	Admin       bool
+}
+
+// API of the engine; the bodies are in the files named.
+type _ interface {
+	// Run blocks until ctx ends: starts what is pending, takes over what the dead left (engine.go).
+	Run(ctx context.Context) error
+	// Ready is nil once runs can be accepted and worked (engine.go).
+	Ready(ctx context.Context) error
+	// Receive stores a delivery and starts its runs (receive.go). Errors are faults: Invalid (400, broken JSON),
+	// NotFound (unknown or inactive definition), *InvalidError / Unprocessable (422), Unavailable (503).
+	Receive(ctx context.Context, in Inbound) (Accepted, error)
+	Execute(ctx context.Context, in ExecuteInput) (*db.Run, error)
+	// Wait returns when the run has ended or ctx is done (then with the run as it is and no error).
+	Wait(ctx context.Context, runID string) (RunResult, error)
+	Result(ctx context.Context, runID string) (RunResult, error)
+	Results(ctx context.Context, runs []db.Run) ([]RunResult, error)
+	Cancel(ctx context.Context, runID, reason, actor string) (*db.Run, error)
+	// Retry continues a failed or cancelled run from its failed nodes.
+	Retry(ctx context.Context, runID, actor string) (*db.Run, error)
+	// Watch yields the run's events after the sequence, then live ones, and ends with the run (events.go).
+	Watch(ctx context.Context, runID string, after int64) iter.Seq2[db.RunEvent, error]
+
+	SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error)
+	DeleteDefinition(ctx context.Context, name string, expectedVersion *int) error
+	// Validate checks a draft: JSON or YAML.
+	Validate(ctx context.Context, config []byte) (Validation, error)
+	Catalog(ctx context.Context) (definition.Catalog, error)
+	NodeTypes() []NodeType
+
+	SaveChannel(ctx context.Context, in ChannelInput) (ch *db.Channel, created bool, err error)
+	DeleteChannel(ctx context.Context, name string) error
+	// TestChannel sends a test message through the channel and records the outcome.
+	TestChannel(ctx context.Context, name string) (notify.Receipt, error)
+	AcknowledgeIncident(ctx context.Context, id, actor string) (*db.Incident, error)
+	ResolveIncident(ctx context.Context, id, actor string) (*db.Incident, error)
+	// Apply saves definitions and channels from a directory (*.json, *.yaml) (apply.go).
+	Apply(ctx context.Context, dir string, prune, dryRun bool, actor string, out io.Writer) error
+}
