@@ -1,0 +1,193 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"penstock/db"
+	"penstock/engine/definition"
+	"penstock/fault"
+)
+
+// A file of [Engine.Apply] holds a channel if it has the key driver at the top, else a definition.
+// The name is the key name, else the file's name without its ending.
+type appliedFile struct {
+	Name        string            `json:"name"`
+	Driver      string            `json:"driver"`
+	Config      json.RawMessage   `json:"config"`
+	Description *string           `json:"description"`
+	Tags        map[string]string `json:"tags"`
+	IsActive    *bool             `json:"is_active"`
+	Message     string            `json:"message"`
+}
+
+// Apply makes the store hold what the files of dir say (*.json, *.yaml, *.yml; not below it):
+// channels first, then definitions. All files are read and checked before anything is written.
+// prune deletes definitions that are in no file; dryRun only says what would be done.
+func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, actor string, out io.Writer) error {
+	files, err := readFiles(dir)
+	if err != nil {
+		return err
+	}
+	names := slices.Sorted(maps.Keys(files))
+	var problems []error
+	apply := func(channels bool) {
+		for _, path := range names {
+			f := files[path]
+			if (f.Driver != "") != channels {
+				continue
+			}
+			what, err := e.applyOne(ctx, f, dryRun, actor)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
+				continue
+			}
+			_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
+		}
+	}
+	apply(true)
+	if len(problems) == 0 {
+		apply(false)
+	}
+	if len(problems) > 0 {
+		return errors.Join(problems...)
+	}
+	if !prune {
+		return nil
+	}
+	keep := map[string]bool{}
+	for _, f := range files {
+		if f.Driver == "" {
+			keep[f.Name] = true
+		}
+	}
+	return e.prune(ctx, keep, dryRun, out)
+}
+
+func readFiles(dir string) (map[string]appliedFile, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Invalid, "%s cannot be read as a directory.", dir)
+	}
+	defer func() { _ = root.Close() }()
+	files := map[string]appliedFile{}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range entries {
+		ending := filepath.Ext(entry.Name())
+		if entry.IsDir() || !slices.Contains([]string{".json", ".yaml", ".yml"}, ending) {
+			continue
+		}
+		data, err := root.ReadFile(entry.Name())
+		if err != nil {
+			return nil, err
+		}
+		doc, err := definition.JSON(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", entry.Name(), err)
+		}
+		var f appliedFile
+		var probe map[string]json.RawMessage
+		if err := json.Unmarshal(doc, &probe); err != nil {
+			return nil, fault.New(fault.Invalid, "%s: the file must hold an object.", entry.Name())
+		}
+		if _, bare := probe["nodes"]; bare {
+			f.Config = doc
+		} else if err := json.Unmarshal(doc, &f); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "%s: is neither a definition (nodes), nor {name, config, …}, nor a channel {name, driver, config}.", entry.Name())
+		}
+		if f.Name == "" {
+			f.Name = strings.TrimSuffix(entry.Name(), ending)
+		}
+		files[filepath.Join(dir, entry.Name())] = f
+	}
+	if len(files) == 0 {
+		return nil, fault.New(fault.Invalid, "%s holds no .json, .yaml or .yml file.", dir)
+	}
+	return files, nil
+}
+
+func (e *Engine) applyOne(ctx context.Context, f appliedFile, dryRun bool, actor string) (string, error) {
+	if f.Driver != "" {
+		if dryRun {
+			kind, err := e.o.Notify.Get(f.Driver)
+			if err != nil {
+				return "", err
+			}
+			if problems := kind.Validate(f.Config); len(problems) > 0 {
+				return "", fault.New(fault.Unprocessable, "config%s: %s.", problems[0].Path, problems[0].Message)
+			}
+			return "channel " + f.Name + " would be saved", nil
+		}
+		_, created, err := e.SaveChannel(ctx, ChannelInput{Name: f.Name, Driver: f.Driver, Config: f.Config,
+			Description: f.Description, IsActive: f.IsActive, Actor: actor, Admin: true})
+		return "channel " + f.Name + done(created), err
+	}
+	if dryRun {
+		v, err := e.Validate(ctx, f.Config)
+		if err == nil && !v.Valid {
+			err = &InvalidError{v}
+		}
+		return "definition " + f.Name + " would be saved", err
+	}
+	def, created, warnings, err := e.SaveDefinition(ctx, DefinitionInput{Name: f.Name, Config: f.Config, Description: f.Description,
+		Tags: f.Tags, IsActive: f.IsActive, Message: f.Message, Actor: actor, Admin: true})
+	if err != nil {
+		return "", err
+	}
+	text := fmt.Sprintf("definition %s%s, version %d", f.Name, done(created), def.Version)
+	for _, w := range warnings {
+		text += fmt.Sprintf("\n  warning %s: %s", w.Path, w.Message)
+	}
+	return text, nil
+}
+
+func done(created bool) string {
+	if created {
+		return " created"
+	}
+	return " up to date"
+}
+
+// prune deletes the definitions that are not kept, except the one that works what names none.
+func (e *Engine) prune(ctx context.Context, keep map[string]bool, dryRun bool, out io.Writer) error {
+	page := db.Page{First: 100}
+	var gone []string
+	for {
+		list, err := e.store.Definitions(ctx, db.DefinitionFilter{Page: page})
+		if err != nil {
+			return err
+		}
+		for _, d := range list.Items {
+			if !keep[d.Name] && d.Name != DefaultDefinition {
+				gone = append(gone, d.Name)
+			}
+		}
+		if !list.HasNext {
+			break
+		}
+		page.After = list.Cursors[len(list.Cursors)-1]
+	}
+	for _, name := range gone {
+		if dryRun {
+			_, _ = fmt.Fprintf(out, "definition %s would be deleted\n", name)
+			continue
+		}
+		if err := e.DeleteDefinition(ctx, name, nil); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(out, "definition %s deleted\n", name)
+	}
+	return nil
+}

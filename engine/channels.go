@@ -1,0 +1,290 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers"
+	"penstock/drivers/ai"
+	"penstock/drivers/notify"
+	"penstock/engine/definition"
+	"penstock/fault"
+)
+
+// redacted is how a secret is shown, and how a caller says "as it was".
+const redacted = "[secret]"
+
+// SaveChannel creates or changes a channel. Secret text is sealed and replaced by a reference.
+func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel, bool, error) {
+	if !definition.ValidName(in.Name) {
+		return nil, false, fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name)
+	}
+	stored, err := e.store.Channel(ctx, in.Name)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, false, err
+	}
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	ch := db.Channel{ID: newID(), Name: in.Name, IsActive: true, CreatedBy: in.Actor, CreatedAt: now, Config: json.RawMessage("{}")}
+	if stored != nil {
+		ch = *stored
+	}
+	sameDriver := in.Driver == "" || in.Driver == ch.Driver
+	ch.UpdatedAt, ch.Driver = now, or(in.Driver, ch.Driver)
+	if in.Description != nil {
+		ch.Description = *in.Description
+	}
+	if in.IsActive != nil {
+		ch.IsActive = *in.IsActive
+	}
+	kind, err := e.o.Notify.Get(ch.Driver)
+	if err != nil {
+		return nil, false, fault.Wrap(err, fault.Unprocessable, "driver: %s", fault.Of(err).Message)
+	}
+	var secrets []db.Secret
+	if in.Config != nil || !sameDriver {
+		config := in.Config
+		if config == nil {
+			config = json.RawMessage("{}")
+		}
+		if problems := kind.Validate(config); len(problems) > 0 {
+			f := fault.New(fault.Unprocessable, "config%s: %s.", problems[0].Path, problems[0].Message)
+			f.Fields = map[string]string{}
+			for _, p := range problems {
+				f.Fields["config"+p.Path] = p.Message
+			}
+			return nil, false, f
+		}
+		kept := map[string]json.RawMessage{}
+		if sameDriver {
+			if _, err := kind.MapSecrets(ch.Config, func(path string, value json.RawMessage) (json.RawMessage, error) {
+				kept[path] = value
+				return value, nil
+			}); err != nil {
+				return nil, false, err
+			}
+		}
+		ch.Config, err = kind.MapSecrets(config, func(path string, value json.RawMessage) (json.RawMessage, error) {
+			if string(value) == `"`+redacted+`"` {
+				if old, ok := kept[path]; ok {
+					return old, nil
+				}
+				return nil, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path)
+			}
+			ref, secret, err := e.lift("channel/"+ch.Name+path, value, in.Admin)
+			if secret != nil {
+				secrets = append(secrets, *secret)
+			}
+			return ref, err
+		})
+		if err != nil {
+			return nil, false, err
+		}
+		var compact bytes.Buffer
+		if err := json.Compact(&compact, ch.Config); err != nil {
+			return nil, false, err
+		}
+		ch.Config = compact.Bytes()
+		ch.TestedAt, ch.TestError = time.Time{}, ""
+	}
+	created, err := e.store.SaveChannel(ctx, ch, secrets, in.MustCreate, in.MustExist)
+	if err != nil {
+		return nil, false, err
+	}
+	e.compiled.forget()
+	return &ch, created, nil
+}
+
+// DeleteChannel removes a channel and its secrets.
+func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
+	err := e.store.DeleteChannel(ctx, name)
+	e.compiled.forget()
+	return err
+}
+
+// TestChannel sends a test message through the channel and records the outcome. The receipt comes
+// back with the error too when the receiver answered.
+func (e *Engine) TestChannel(ctx context.Context, name string) (notify.Receipt, error) {
+	ch, err := e.store.Channel(ctx, name)
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	d, err := e.buildDriver(ctx, ch.Driver, ch.Config)
+	var receipt notify.Receipt
+	if err == nil {
+		limited, cancel := context.WithTimeout(ctx, 15*time.Second)
+		defer cancel()
+		key := "test/" + newID()
+		receipt, err = d.Send(limited, notify.Message{
+			Key: key, DedupKey: key, Action: notify.Trigger, Title: "Test message from Penstock",
+			Text:     fmt.Sprintf("This is a test of the channel %q. If you can read it, the channel works.", name),
+			Severity: "info", Source: "penstock", URL: e.o.PublicURL,
+		})
+	}
+	text := ""
+	if err != nil {
+		text = fault.Of(err).Message
+	}
+	if werr := e.store.ChannelTested(ctx, name, time.Now().UTC(), text); werr != nil {
+		return receipt, werr
+	}
+	e.compiled.forget()
+	return receipt, err
+}
+
+// channelInfo is a channel as validation sees it.
+func (e *Engine) channelInfo(ctx context.Context, ch *db.Channel) definition.Channel {
+	info := definition.Channel{Driver: ch.Driver, IsActive: ch.IsActive, Untested: ch.TestedAt.IsZero() || ch.TestError != ""}
+	kind, err := e.o.Notify.Get(ch.Driver)
+	if err != nil {
+		return info
+	}
+	// Settings are there or not; what the secrets hold does not matter here.
+	config, err := kind.MapSecrets(ch.Config, func(string, json.RawMessage) (json.RawMessage, error) {
+		return json.RawMessage(`"` + redacted + `"`), nil
+	})
+	if err != nil {
+		return info
+	}
+	if d, err := kind.Build(ctx, config); err == nil {
+		if r, ok := d.(notify.Readiness); ok {
+			info.Missing = r.Missing()
+		}
+	}
+	return info
+}
+
+// lift seals secret text and returns the reference to it; references stay as they are.
+func (e *Engine) lift(name string, value json.RawMessage, admin bool) (json.RawMessage, *db.Secret, error) {
+	if ref, ok := drivers.ParseRef(value); ok {
+		if ref.Env != "" && !admin {
+			return nil, nil, fault.New(fault.Forbidden, "Only an admin may refer to an environment variable ({\"env\": %q}).", ref.Env)
+		}
+		return value, nil, nil
+	}
+	var text string
+	if err := json.Unmarshal(value, &text); err != nil {
+		return nil, nil, fault.New(fault.Unprocessable, "A secret is text, {\"secret\": name} or {\"env\": name}.")
+	}
+	if text == "" {
+		return value, nil, nil
+	}
+	sealed, err := e.o.Sealer.Seal(name, []byte(text))
+	if err != nil {
+		return nil, nil, err
+	}
+	ref, err := json.Marshal(drivers.Ref{Secret: name})
+	return ref, &db.Secret{Name: name, Sealed: sealed}, err
+}
+
+// reveal puts secret text in the place of a reference.
+func (e *Engine) reveal(ctx context.Context, value json.RawMessage) (json.RawMessage, error) {
+	ref, ok := drivers.ParseRef(value)
+	if !ok {
+		return value, nil
+	}
+	if ref.Env != "" {
+		text := e.o.Env(ref.Env)
+		if text == "" {
+			return nil, fault.New(fault.Unprocessable, "The environment variable %s is not set.", ref.Env)
+		}
+		return json.Marshal(text)
+	}
+	sealed, err := e.store.SecretValue(ctx, ref.Secret)
+	if err != nil {
+		if fault.Is(err, fault.NotFound) {
+			return nil, fault.New(fault.Unprocessable, "There is no secret %q.", ref.Secret)
+		}
+		return nil, err
+	}
+	text, err := e.o.Sealer.Open(ref.Secret, sealed)
+	if err != nil {
+		return nil, fault.Wrap(err, fault.Unprocessable, "The secret %q cannot be opened with this server's key.", ref.Secret)
+	}
+	return json.Marshal(string(text))
+}
+
+func (e *Engine) buildDriver(ctx context.Context, kind string, config json.RawMessage) (notify.Driver, error) {
+	k, err := e.o.Notify.Get(kind)
+	if err != nil {
+		return nil, err
+	}
+	return buildKind(ctx, e, k, config)
+}
+
+func buildKind[T any](ctx context.Context, e *Engine, k drivers.Kind[T], config json.RawMessage) (T, error) {
+	resolved, err := k.MapSecrets(config, func(_ string, value json.RawMessage) (json.RawMessage, error) {
+		return e.reveal(ctx, value)
+	})
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	return k.Build(ctx, resolved)
+}
+
+// services is what the engine does for the nodes of one run.
+type services struct {
+	e *Engine
+	p *progress
+}
+
+// built keeps drivers of stored channels until something changes, so that a message does not cost
+// queries and unsealing.
+type built struct {
+	kind   string
+	driver notify.Driver
+	until  time.Time
+}
+
+func (s services) Channel(ctx context.Context, name string) (string, notify.Driver, error) {
+	if b, ok := s.e.compiled.driver(name); ok {
+		return b.kind, b.driver, nil
+	}
+	ch, err := s.e.store.Channel(ctx, name)
+	if fault.Is(err, fault.NotFound) {
+		return "", nil, fault.New(fault.NotFound, "There is no channel %q. Create it under Settings, or with PUT /orchestration/channels/%s/.", name, name)
+	}
+	if err != nil {
+		return "", nil, fault.Retry(err, 0)
+	}
+	if !ch.IsActive {
+		return "", nil, fault.New(fault.NotFound, "The channel %q is not active.", name)
+	}
+	d, err := s.e.buildDriver(ctx, ch.Driver, ch.Config)
+	if err != nil {
+		return "", nil, err
+	}
+	s.e.compiled.keep(name, built{ch.Driver, d, time.Now().Add(namesFor)})
+	return ch.Driver, d, nil
+}
+
+func (s services) DefaultChannel(ctx context.Context, driver string) (string, notify.Driver, error) {
+	for _, name := range []string{"default", driver} {
+		kind, d, err := s.Channel(ctx, name)
+		if err == nil && kind == driver {
+			return name, d, nil
+		}
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return "", nil, err
+		}
+	}
+	return "", nil, fault.New(fault.NotFound, "No channel is configured for %s: create one named %q, or name a channel in the node.", driver, driver)
+}
+
+func (s services) Driver(ctx context.Context, kind string, config json.RawMessage) (notify.Driver, error) {
+	return s.e.buildDriver(ctx, kind, config)
+}
+
+func (s services) Provider(ctx context.Context, kind string, config json.RawMessage) (ai.Provider, error) {
+	k, err := s.e.o.AI.Get(kind)
+	if err != nil {
+		return nil, err
+	}
+	return buildKind(ctx, s.e, k, config)
+}
+
+func (s services) PublicURL() string { return s.e.o.PublicURL }

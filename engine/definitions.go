@@ -1,0 +1,294 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers"
+	"penstock/engine/definition"
+	"penstock/engine/expr"
+	"penstock/fault"
+)
+
+// namesFor is how long a looked-up name holds: as long as a change made by another process may take
+// to be seen here. Changes made by this process are seen at once.
+const namesFor = time.Second
+
+// Error says that the document is invalid and begins with the first problem.
+func (e *InvalidError) Error() string {
+	first := e.Validation.Errors[0]
+	text := fmt.Sprintf("The definition is invalid: %s (%s)", strings.TrimSuffix(first.Message, "."), first.Path)
+	if n := len(e.Validation.Errors) - 1; n > 0 {
+		text += fmt.Sprintf(", and %d more", n)
+	}
+	return text + "."
+}
+
+// Unwrap makes an InvalidError a fault.Unprocessable with the same text.
+func (e *InvalidError) Unwrap() error { return fault.New(fault.Unprocessable, "%s", e.Error()) }
+
+// check turns issues into a validation, and an error if there are errors.
+func check(issues []definition.Issue) (Validation, error) {
+	v := Validation{Errors: []definition.Issue{}, Warnings: []definition.Issue{}}
+	for _, issue := range issues {
+		if issue.Severity == definition.SeverityError {
+			v.Errors = append(v.Errors, issue)
+		} else {
+			v.Warnings = append(v.Warnings, issue)
+		}
+	}
+	v.Valid = len(v.Errors) == 0
+	if !v.Valid {
+		return v, &InvalidError{v}
+	}
+	return v, nil
+}
+
+// NodeTypes returns the node types in the order they are offered.
+func (e *Engine) NodeTypes() []NodeType { return e.o.Types }
+
+// Catalog is what exists outside a document at the moment: node types and stored channels.
+func (e *Engine) Catalog(ctx context.Context) (definition.Catalog, error) {
+	c := definition.Catalog{Types: map[string]definition.Type{}, Channels: map[string]definition.Channel{}}
+	for _, t := range e.o.Types {
+		c.Types[t.Name] = t.Type
+	}
+	channels, err := e.store.Channels(ctx)
+	if err != nil {
+		return c, err
+	}
+	for _, ch := range channels {
+		c.Channels[ch.Name] = e.channelInfo(ctx, &ch)
+	}
+	return c, nil
+}
+
+// Validate checks a draft, JSON or YAML, exactly as saving and running do.
+func (e *Engine) Validate(ctx context.Context, config []byte) (Validation, error) {
+	catalog, err := e.Catalog(ctx)
+	if err != nil {
+		return Validation{}, err
+	}
+	_, issues := definition.Check(config, catalog)
+	v, _ := check(issues)
+	return v, nil
+}
+
+// SaveDefinition creates or changes a definition. A configuration that differs makes a new version.
+func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error) {
+	if !definition.ValidName(in.Name) {
+		return nil, false, nil, fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name)
+	}
+	save := db.DefinitionSave{
+		Name: in.Name, Description: in.Description, Tags: in.Tags, IsActive: in.IsActive, Message: in.Message,
+		Author: in.Actor, ExpectedVersion: in.ExpectedVersion, MustCreate: in.MustCreate, MustExist: in.MustExist,
+	}
+	if in.Config != nil {
+		catalog, err := e.Catalog(ctx)
+		if err != nil {
+			return nil, false, nil, err
+		}
+		plan, issues := definition.Check(in.Config, catalog)
+		v, err := check(issues)
+		if err != nil {
+			return nil, false, nil, err
+		}
+		warnings = v.Warnings
+		doc, err := definition.JSON(in.Config)
+		if err != nil {
+			return nil, false, nil, err
+		}
+		if save.Config, save.Secrets, err = e.liftSecrets(in.Name, doc, in.Admin); err != nil {
+			return nil, false, nil, err
+		}
+		save.NodeCount = len(plan.Nodes)
+		if in.Description == nil && plan.Document.Description != "" {
+			save.Description = &plan.Document.Description
+		}
+	} else if in.MustCreate {
+		return nil, false, nil, fault.New(fault.Invalid, "config is required to create a definition.")
+	}
+	def, created, err = e.store.SaveDefinition(ctx, save)
+	if err != nil {
+		return nil, false, nil, err
+	}
+	e.compiled.forget()
+	return def, created, warnings, nil
+}
+
+// DeleteDefinition frees the name. Runs that are under way finish; their versions stay.
+func (e *Engine) DeleteDefinition(ctx context.Context, name string, expectedVersion *int) error {
+	err := e.store.DeleteDefinition(ctx, name, expectedVersion)
+	e.compiled.forget()
+	return err
+}
+
+// secretSettings are the node settings whose schema depends on a driver or provider named beside them.
+var secretSettings = []struct{ kind, settings string }{{"driver", "driver_config"}, {"provider", "provider_config"}}
+
+// liftSecrets moves secret text written in a document into sealed secrets and leaves references.
+func (e *Engine) liftSecrets(name string, doc json.RawMessage, admin bool) (json.RawMessage, []db.Secret, error) {
+	var secrets []db.Secret
+	out, err := e.mapNodeSecrets(doc, func(nodeID, path string, value json.RawMessage) (json.RawMessage, error) {
+		ref, secret, err := e.lift("definition/"+name+"/"+nodeID+path, value, admin)
+		if secret != nil {
+			secrets = append(secrets, *secret)
+		}
+		return ref, err
+	})
+	return out, secrets, err
+}
+
+// mapNodeSecrets replaces every secret in the driver and provider settings of a document's nodes.
+func (e *Engine) mapNodeSecrets(doc json.RawMessage, replace func(nodeID, path string, value json.RawMessage) (json.RawMessage, error)) (json.RawMessage, error) {
+	var d struct {
+		Nodes []struct {
+			ID     string                     `json:"id"`
+			Config map[string]json.RawMessage `json:"config"`
+		} `json:"nodes"`
+	}
+	if err := json.Unmarshal(doc, &d); err != nil {
+		return nil, err
+	}
+	for i, node := range d.Nodes {
+		for _, s := range secretSettings {
+			var kind string
+			if json.Unmarshal(node.Config[s.kind], &kind) != nil || len(node.Config[s.settings]) == 0 {
+				continue
+			}
+			schema := e.settingsSchema(s.kind, kind)
+			out, err := drivers.MapSecrets(schema, node.Config[s.settings], func(path string, value json.RawMessage) (json.RawMessage, error) {
+				return replace(node.ID, path, value)
+			})
+			if err != nil {
+				return nil, err
+			}
+			if string(out) != string(node.Config[s.settings]) {
+				if doc, err = definition.Replace(doc, fmt.Sprintf("/nodes/%d/config/%s", i, s.settings), out); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return doc, nil
+}
+
+// settingsSchema is the schema of a driver's or provider's settings, nil if it does not exist.
+func (e *Engine) settingsSchema(kind, name string) json.RawMessage {
+	if kind == "driver" {
+		if k, err := e.o.Notify.Get(name); err == nil {
+			return k.Schema
+		}
+		return nil
+	}
+	if k, err := e.o.AI.Get(name); err == nil {
+		return k.Schema
+	}
+	return nil
+}
+
+// byName looks a definition up that may be run: it exists, is active and valid.
+func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
+	c.mu.Lock()
+	n, ok := c.names[name]
+	c.mu.Unlock()
+	if ok && time.Now().Before(n.until) {
+		return n
+	}
+	n = named{until: time.Now().Add(namesFor)}
+	def, err := e.store.Definition(ctx, name)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		n.err = fault.New(fault.NotFound, "There is no pipeline definition %q.", name)
+	case err != nil:
+		n.err = err
+		return n // do not remember that the store was away
+	case !def.IsActive:
+		n.err = fault.New(fault.NotFound, "The pipeline definition %q is not active.", name)
+	default:
+		n.def = def
+		var version *db.PipelineDefinitionVersion
+		if version, n.err = e.store.DefinitionVersionByNumber(ctx, def.ID, def.Version); n.err == nil {
+			n.plan, n.err = c.compile(ctx, e, version)
+		}
+	}
+	c.mu.Lock()
+	c.names[name] = n
+	c.mu.Unlock()
+	return n
+}
+
+// version compiles the version a run is pinned to.
+func (c *compiled) version(ctx context.Context, e *Engine, id string) (*plan, error) {
+	c.mu.Lock()
+	p := c.plans[id]
+	c.mu.Unlock()
+	if p != nil {
+		return p, nil
+	}
+	version, err := e.store.DefinitionVersion(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return c.compile(ctx, e, version)
+}
+
+// compile validates a version against what exists now and builds its nodes.
+func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineDefinitionVersion) (*plan, error) {
+	catalog, err := e.Catalog(ctx)
+	if err != nil {
+		return nil, err
+	}
+	checked, issues := definition.Check(version.Config, catalog)
+	if _, err := check(issues); err != nil {
+		return nil, err
+	}
+	p := &plan{Plan: checked, versionID: version.ID, types: map[string]NodeType{}, nodes: map[string]Node{}, conditions: map[string]conditions{}}
+	for _, t := range e.o.Types {
+		p.types[t.Name] = t
+	}
+	for i := range checked.Nodes {
+		node := &checked.Nodes[i]
+		built, err := p.types[node.Type].Build(node.Config)
+		if err != nil {
+			return nil, fmt.Errorf("build node %s: %w", node.ID, err)
+		}
+		p.nodes[node.ID] = built
+		var cond conditions
+		if node.When != "" {
+			if cond.when, err = expr.Compile(node.When, expr.Options{Kind: expr.Bool}); err != nil {
+				return nil, err
+			}
+		}
+		if node.SkipIfCondition != "" {
+			if cond.skipIf, err = expr.Compile(definition.SkipCondition(node.SkipIfCondition), expr.Options{Kind: expr.Bool}); err != nil {
+				return nil, err
+			}
+		}
+		p.conditions[node.ID] = cond
+		if node.Type == "ingest" && p.ingest == nil {
+			p.ingest = node
+		}
+	}
+	c.mu.Lock()
+	c.plans[version.ID] = p
+	c.mu.Unlock()
+	return p, nil
+}
+
+// ingestSettings is what the engine itself must know of an ingest node.
+type ingestSettings struct {
+	Driver   string `json:"driver"`
+	OnRepeat string `json:"on_repeat"`
+}
+
+func ingestConfig(p *plan) (s ingestSettings) {
+	if p.ingest != nil && len(p.ingest.Config) > 0 {
+		_ = json.Unmarshal(p.ingest.Config, &s) // validated by the node type's schema
+	}
+	return s
+}

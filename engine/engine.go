@@ -1,0 +1,339 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dbos-inc/dbos-transact-golang/dbos"
+	"github.com/dbos-inc/dbos-transact-golang/dbos/internals"
+	"github.com/google/uuid"
+
+	"penstock/db"
+	"penstock/fault"
+)
+
+const (
+	// workflowVersion is pinned: a new binary works on the old one's runs. Stage rows, not the order of
+	// the workflow's steps, are the checkpoint, so it never has to change with the interpreter.
+	workflowVersion = "engine-1"
+	workflowName    = "run"
+
+	sweepEvery    = 500 * time.Millisecond
+	takeoverEvery = 500 * time.Millisecond
+	drainTimeout  = 12 * time.Second
+)
+
+// Engine accepts deliveries and works runs. Make one with [New], then keep [Engine.Run] running.
+type Engine struct {
+	o     Options
+	store *db.Store
+	hub   *Hub
+	log   *slog.Logger
+	dbos  dbos.Context
+	id    string // executor id: unique per process start on PostgreSQL, "local" on SQLite
+
+	compiled compiled
+
+	slots    chan struct{} // stages that are being worked
+	room     chan struct{} // deliveries whose runs began less than a second ago: paces the senders
+	fresh    sync.Map      // run id → *progress: accepted here, not yet picked up by its workflow
+	live     sync.Map      // run id → context.CancelCauseFunc
+	load     atomic.Int64  // runs in this process: accepted and not ended, waiting for a retry included
+	launched atomic.Bool
+	stopping chan struct{} // closed when no new stage may start
+	wg       sync.WaitGroup
+}
+
+// New opens an engine on a migrated store, with the workflow library's own tables. It starts
+// nothing: [Engine.Run] does.
+func New(ctx context.Context, o Options) (*Engine, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Env == nil {
+		o.Env = os.Getenv
+	}
+	if o.Workers <= 0 {
+		o.Workers = 256
+	}
+	if o.Backlog <= 0 {
+		o.Backlog = 2000
+	}
+	e := &Engine{
+		o: o, store: o.Store, hub: o.Hub, log: o.Log, id: "local",
+		slots:    make(chan struct{}, o.Workers),
+		room:     make(chan struct{}, 64),
+		stopping: make(chan struct{}),
+	}
+	e.compiled.forget()
+	config := dbos.Config{
+		AppName:                      "penstock",
+		ApplicationVersion:           workflowVersion,
+		Logger:                       quiet(o.Log),
+		SchedulerPollingInterval:     2 * time.Second,
+		NotificationCoalesceInterval: 100 * time.Millisecond,
+	}
+	if pool := o.Store.Pool(); pool != nil {
+		e.id = uuid.NewString()
+		config.SystemDBPool = pool
+	} else {
+		config.SQLiteSystemDB = o.Store.SQLiteDB()
+	}
+	config.ExecutorID = e.id
+	// Two processes that migrate at the same moment break each other: one at a time.
+	err := o.Store.WithAdvisoryLock(ctx, "penstock engine migration", func() error {
+		dc, err := dbos.NewContext(context.WithoutCancel(ctx), config)
+		e.dbos = dc
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open workflow engine: %w", err)
+	}
+	dbos.RegisterWorkflow(e.dbos, e.workflow, dbos.WithWorkflowName(workflowName), dbos.WithMaxRecoveryAttempts(1_000_000))
+	return e, nil
+}
+
+// Run works until ctx ends, then lets running stages finish for a few seconds and gives the rest up
+// to the next process. It leaves no goroutine behind.
+func (e *Engine) Run(ctx context.Context) error {
+	err := e.store.WithAdvisoryLock(ctx, "penstock engine migration", func() error { return e.dbos.Launch() })
+	if err != nil {
+		return fmt.Errorf("launch workflow engine: %w", err)
+	}
+	e.launched.Store(true)
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	e.wg.Go(func() { e.sweep(background) })
+	e.wg.Go(func() { e.clean(background) })
+	if e.store.Pool() != nil {
+		e.wg.Go(func() { e.listen(background) })
+	}
+	<-ctx.Done()
+
+	e.launched.Store(false)
+	close(e.stopping)
+	e.drain()
+	stop()
+	e.dbos.Shutdown(e.dbos, 5*time.Second)
+	e.wg.Wait()
+	return nil
+}
+
+// drain waits until no stage is being worked, at most drainTimeout, then interrupts what is left:
+// those runs go on in the next process.
+func (e *Engine) drain() {
+	deadline := time.After(drainTimeout)
+	for range cap(e.slots) {
+		select {
+		case e.slots <- struct{}{}:
+		case <-deadline:
+			e.log.Warn("stopping with stages still running; they run again after the start")
+			e.live.Range(func(_, cancel any) bool { cancel.(context.CancelCauseFunc)(errStopping); return true })
+			return
+		}
+	}
+}
+
+// Ready is nil once runs are accepted and worked: the engine is up and the store answers.
+func (e *Engine) Ready(ctx context.Context) error {
+	if !e.launched.Load() {
+		return fault.New(fault.Unavailable, "The engine is starting or stopping.")
+	}
+	return e.store.Ping(ctx)
+}
+
+// workflow is the one workflow function: it works a run to its end or until the process stops.
+func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
+	e.load.Add(1)
+	defer e.load.Add(-1)
+	p, err := e.pickUp(ctx, runID)
+	if fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
+		return "ended", nil // cancelled or deleted before it started
+	}
+	if err != nil {
+		return "", fmt.Errorf("start run %s: %w", runID, err)
+	}
+	defer p.release()
+	return string(e.work(ctx, p)), ctx.Err()
+}
+
+// startSoon hands pending runs that were just committed to the workflow engine, without making the
+// caller wait. The same run and epoch twice is one workflow.
+func (e *Engine) startSoon(runs ...db.Run) {
+	if !e.launched.Load() {
+		return // the sweeper of the next start finds them
+	}
+	e.load.Add(int64(len(runs)))
+	e.wg.Go(func() {
+		for _, r := range runs {
+			_, err := dbos.RunWorkflow(e.dbos, e.workflow, r.ID, dbos.WithWorkflowID(fmt.Sprintf("%s:%d", r.ID, r.Epoch)))
+			e.load.Add(-1)
+			if err != nil {
+				if p, ok := e.fresh.LoadAndDelete(r.ID); ok {
+					p.(*progress).release()
+				}
+				e.log.Error("start run", "run_id", r.ID, "error", err)
+			}
+		}
+	})
+}
+
+// sweep starts what is pending and old enough that nobody is starting it: after a crash between the
+// commit and the start, and whatever was accepted while the process could not start it.
+func (e *Engine) sweep(ctx context.Context) {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		free := min(e.o.Backlog-int(e.load.Load()), 500)
+		if free <= 0 || !e.launched.Load() {
+			continue
+		}
+		runs, err := e.store.PendingRuns(ctx, time.Now().Add(-2*sweepEvery), free)
+		if err != nil {
+			if ctx.Err() == nil {
+				e.log.Error("look for pending runs", "error", err)
+			}
+			continue
+		}
+		for _, r := range runs {
+			if _, mine := e.fresh.Load(r.ID); !mine {
+				e.startSoon(r)
+			}
+		}
+	}
+}
+
+// clean removes the workflow library's rows of runs that ended; ours are the record.
+func (e *Engine) clean(ctx context.Context) {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for {
+			done, err := dbos.ListWorkflows(e.dbos,
+				dbos.WithFilterCompletedBefore(time.Now().Add(-5*time.Minute)),
+				dbos.WithFilterLimit(500), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false))
+			if err != nil || len(done) == 0 {
+				break
+			}
+			ids := make([]string, len(done))
+			for i, w := range done {
+				ids[i] = w.ID
+			}
+			if err := dbos.DeleteWorkflows(e.dbos, ids); err != nil {
+				e.log.Warn("remove ended workflows", "error", err)
+				break
+			}
+		}
+	}
+}
+
+// listen holds this process's place among the executors on PostgreSQL, hears the events and cancels
+// of the others, and takes over the runs of those that died. Wrong guesses are harmless: the epoch fences.
+func (e *Engine) listen(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := e.listenOnce(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("lost the listening connection; reconnecting", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(time.Second):
+			}
+		}
+	}
+}
+
+func (e *Engine) listenOnce(ctx context.Context) error {
+	place, err := e.store.OpenExecutor(ctx, e.id)
+	if err != nil {
+		return err
+	}
+	defer place.Close()
+	e.hub.Resync() // what was committed elsewhere while nobody listened
+	tick := time.NewTicker(takeoverEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n, ok := <-place.Notifications():
+			if !ok {
+				return errors.New("connection closed")
+			}
+			e.heard(n)
+		case <-tick.C:
+			dead, err := e.store.DeadExecutors(ctx, e.id)
+			if err != nil {
+				return err
+			}
+			if len(dead) > 0 {
+				if err := e.takeOver(dead); err != nil {
+					return err
+				}
+			}
+		}
+	}
+}
+
+func (e *Engine) takeOver(dead []string) error {
+	runtime, err := internals.RuntimeOf(e.dbos)
+	if err != nil {
+		return err
+	}
+	taken, err := runtime.RecoverPendingWorkflows(dead)
+	if err != nil {
+		return fmt.Errorf("take over: %w", err)
+	}
+	e.log.Warn("took over the runs of a process that ended", "executors", dead, "runs", len(taken))
+	return nil
+}
+
+// heard acts on a notification of another process (or our own echo).
+func (e *Engine) heard(n db.Notification) {
+	switch n.Channel {
+	case db.ChannelEvents:
+		e.hub.Wake(n.Payload)
+	case db.ChannelControl:
+		if cancel, ok := e.live.Load(n.Payload); ok {
+			cancel.(context.CancelCauseFunc)(errCancelled)
+		}
+	}
+}
+
+var (
+	errStopping  = errors.New("the process is stopping")
+	errCancelled = errors.New("cancelled by a person")
+)
+
+// quiet lets the workflow library's warnings and errors through, not its chatter.
+func quiet(log *slog.Logger) *slog.Logger {
+	return slog.New(levelHandler{log.Handler(), slog.LevelWarn}).With("component", "dbos")
+}
+
+type levelHandler struct {
+	slog.Handler
+	level slog.Level
+}
+
+func (h levelHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= h.level && h.Handler.Enabled(ctx, l)
+}
+func (h levelHandler) WithAttrs(a []slog.Attr) slog.Handler {
+	return levelHandler{h.Handler.WithAttrs(a), h.level}
+}
+func (h levelHandler) WithGroup(n string) slog.Handler {
+	return levelHandler{h.Handler.WithGroup(n), h.level}
+}

@@ -1,0 +1,238 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"penstock/db"
+	"penstock/fault"
+)
+
+// Hub tells the subscribers of this process that a run has new events. Its Publish is given to
+// db.Open as OnCommit, so it is called after every commit, in order. A subscriber that falls behind
+// is only woken: it reads what it missed from the store, so nothing is lost and nobody blocks.
+type Hub struct {
+	mu   sync.Mutex
+	subs map[string]map[*subscriber]struct{} // by run id
+}
+
+// NewHub makes a hub without subscribers.
+func NewHub() *Hub { return &Hub{subs: map[string]map[*subscriber]struct{}{}} }
+
+type subscriber struct {
+	wake   chan struct{} // capacity 1
+	mu     sync.Mutex
+	events []db.RunEvent // contiguous tail, at most queueLimit; cleared when it was not fetched in time
+	seq    int64         // highest sequence known to exist
+}
+
+const queueLimit = 256
+
+// Publish passes committed events on. It never blocks.
+func (h *Hub) Publish(events []db.RunEvent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ev := range events {
+		for s := range h.subs[ev.RunID] {
+			s.push(ev)
+		}
+	}
+}
+
+// Wake is Publish for events another process committed: payload is a JSON list of "<run id>:<sequence>".
+func (h *Hub) Wake(payload string) {
+	var refs []string
+	if json.Unmarshal([]byte(payload), &refs) != nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, ref := range refs {
+		i := strings.LastIndexByte(ref, ':')
+		if i < 0 {
+			continue
+		}
+		seq, _ := strconv.ParseInt(ref[i+1:], 10, 64)
+		for s := range h.subs[ref[:i]] {
+			s.exists(seq)
+		}
+	}
+}
+
+// Resync makes every subscriber look into the store: notifications may have been missed.
+func (h *Hub) Resync() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, subs := range h.subs {
+		for s := range subs {
+			s.exists(-1)
+		}
+	}
+}
+
+func (h *Hub) subscribe(runID string) (*subscriber, func()) {
+	s := &subscriber{wake: make(chan struct{}, 1)}
+	h.mu.Lock()
+	if h.subs[runID] == nil {
+		h.subs[runID] = map[*subscriber]struct{}{}
+	}
+	h.subs[runID][s] = struct{}{}
+	h.mu.Unlock()
+	return s, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.subs[runID], s)
+		if len(h.subs[runID]) == 0 {
+			delete(h.subs, runID)
+		}
+	}
+}
+
+func (s *subscriber) push(ev db.RunEvent) {
+	s.mu.Lock()
+	if n := len(s.events); n >= queueLimit || n > 0 && s.events[n-1].Sequence+1 != ev.Sequence {
+		s.events = s.events[:0]
+	}
+	s.events = append(s.events, ev)
+	s.seq = max(s.seq, ev.Sequence)
+	s.mu.Unlock()
+	s.nudge()
+}
+
+// exists notes that events up to seq are in the store; -1 means perhaps.
+func (s *subscriber) exists(seq int64) {
+	s.mu.Lock()
+	if seq < 0 {
+		s.seq++ // one more than we know of: look
+		s.events = s.events[:0]
+	}
+	s.seq = max(s.seq, seq)
+	s.mu.Unlock()
+	s.nudge()
+}
+
+func (s *subscriber) nudge() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the queued events that follow cursor directly, and whether the store knows more.
+func (s *subscriber) take(cursor int64) (events []db.RunEvent, more bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, ev := range s.events {
+		if ev.Sequence == cursor+1 {
+			events = append(events, s.events[i:]...)
+			break
+		}
+	}
+	s.events = s.events[:0]
+	if n := len(events); n > 0 {
+		cursor = events[n-1].Sequence
+	}
+	return events, s.seq > cursor
+}
+
+// Watch yields the run's events after the given sequence (0: from the start), first what is stored,
+// then what comes, without a gap and each once, and ends with the event that ended the run. It
+// works whichever process works the run. It ends with an error when ctx does.
+func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2[db.RunEvent, error] {
+	return func(yield func(db.RunEvent, error) bool) {
+		sub, leave := e.hub.subscribe(runID)
+		defer leave()
+		if _, err := e.store.Run(ctx, runID); err != nil {
+			yield(db.RunEvent{}, err)
+			return
+		}
+		cursor, stored, ended := after, true, false
+		// A notification may be lost with its connection: look at the store now and then anyway.
+		look := time.NewTicker(5 * time.Second)
+		defer look.Stop()
+		for {
+			var events []db.RunEvent
+			if stored {
+				var err error
+				if events, err = e.store.Events(ctx, runID, cursor, 500); err != nil {
+					yield(db.RunEvent{}, err)
+					return
+				}
+				stored = len(events) == 500
+			} else {
+				events, stored = sub.take(cursor)
+			}
+			for _, ev := range events {
+				cursor = ev.Sequence
+				if !yield(ev, nil) {
+					return
+				}
+				ended = ev.Kind == EventRun && db.RunStatus(ev.Status).Terminal()
+			}
+			if ended || len(events) == 0 && !stored { // a retried run goes on after an end
+				if over, err := e.endedBefore(ctx, runID, cursor); err != nil || over {
+					if err != nil {
+						yield(db.RunEvent{}, err)
+					}
+					return
+				}
+				ended = false
+			}
+			if stored {
+				continue
+			}
+			select {
+			case <-ctx.Done():
+				yield(db.RunEvent{}, context.Cause(ctx))
+				return
+			case <-sub.wake:
+			case <-look.C:
+				stored = true
+			}
+		}
+	}
+}
+
+// endedBefore reports whether the run has ended and the caller has seen its last event: a cursor at
+// the end of a finished run would wait for ever.
+func (e *Engine) endedBefore(ctx context.Context, runID string, cursor int64) (bool, error) {
+	run, err := e.store.Run(ctx, runID)
+	if err != nil || !run.Status.Terminal() {
+		return false, err
+	}
+	rest, err := e.store.Events(ctx, runID, cursor, 1)
+	return len(rest) == 0, err
+}
+
+// Kinds of events. The status of a run or stage event is the new status; text is an error, a skip
+// reason, a log line or a piece of streamed text.
+const (
+	EventRun   = "run"
+	EventStage = "stage"
+	EventLog   = "log"
+	EventText  = "text"
+)
+
+// Wait returns the run's result when it has ended, or as it is when ctx ends first.
+func (e *Engine) Wait(ctx context.Context, runID string) (RunResult, error) {
+	for _, err := range e.Watch(ctx, runID, 0) {
+		if err != nil {
+			if ctx.Err() != nil {
+				break
+			}
+			return RunResult{}, err
+		}
+	}
+	read, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	result, err := e.Result(read, runID)
+	if err != nil {
+		return RunResult{}, fault.Wrap(err, fault.Of(err).Code, "%s", fault.Of(err).Message)
+	}
+	return result, nil
+}

@@ -1,0 +1,284 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"penstock/db"
+	"penstock/drivers/alerts"
+	"penstock/drivers/alerts/strictjson"
+	"penstock/engine/expr"
+	"penstock/fault"
+)
+
+// DefaultDefinition works deliveries that name no definition.
+const DefaultDefinition = "default"
+
+// parsed is a delivery's body, understood.
+type parsed struct {
+	payload any // plain data, unwrapped
+	source  string
+	batch   alerts.Batch
+}
+
+// Receive stores a delivery and starts its run. When it returns without an error both are
+// committed. A body that yields no alert is kept, so that it can be replayed, and refused.
+func (e *Engine) Receive(ctx context.Context, in Inbound) (Accepted, error) {
+	name, trigger := in.Definition, db.TriggerWebhook
+	if name == "" {
+		name, trigger = DefaultDefinition, db.TriggerAlert
+	}
+	doc, err := strictjson.Decode(in.Body)
+	if err != nil {
+		return Accepted{}, err
+	}
+	target := e.compiled.byName(ctx, e, name)
+	if target.err != nil && target.def == nil {
+		return Accepted{}, target.err // unknown or inactive: nothing to keep it for
+	}
+	release, err := e.admit(ctx)
+	if err != nil {
+		return Accepted{}, err
+	}
+
+	now := time.Now().UTC().Truncate(time.Microsecond)
+	delivery := db.Delivery{
+		ID: newID(), TraceID: newID(), Definition: in.Definition, ContentType: in.ContentType,
+		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReceivedAt: now,
+	}
+	refuse := func(cause error) (Accepted, error) {
+		release()
+		delivery.Status, delivery.Error = "rejected", fault.Of(cause).Message
+		if fault.Of(cause) == alerts.ErrNoAlerts {
+			delivery.Status = "no_alerts"
+		}
+		if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {
+			return Accepted{}, err
+		}
+		return Accepted{}, cause
+	}
+	if target.err != nil {
+		return refuse(target.err)
+	}
+	understood, err := e.parse(target.plan, doc, in.Source, in.Header, in.Body)
+	if understood != nil {
+		delivery.Source = understood.source
+	}
+	if err != nil {
+		return refuse(err)
+	}
+	if delivery.Parsed, err = json.Marshal(understood.batch); err != nil {
+		release()
+		return Accepted{}, err
+	}
+	run := newRun(target.def, target.plan.versionID, now)
+	run.TraceID, run.Trigger, run.DeliveryID, run.CreatedBy = delivery.TraceID, trigger, delivery.ID, in.Actor
+	run.Source = understood.source
+	p := e.prepare(run, target.plan, &runData{payload: understood.payload, batch: understood}, release)
+	e.fresh.Store(run.ID, p)
+	if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery, Runs: []db.Run{run}}); err != nil {
+		e.fresh.Delete(run.ID)
+		release()
+		return Accepted{}, err
+	}
+	e.startSoon(run)
+	return Accepted{DeliveryID: delivery.ID, TraceID: delivery.TraceID, RunID: &run.ID, Definition: &run.DefinitionName, Status: "accepted"}, nil
+}
+
+// admit paces the senders: it waits a moment while many runs are being started, so that what is
+// accepted keeps step with what is completed, and refuses when too many wait.
+func (e *Engine) admit(ctx context.Context) (release func(), err error) {
+	if !e.launched.Load() {
+		return nil, &fault.Error{Code: fault.Unavailable, Message: "The server is starting or stopping; send it again.", After: time.Second}
+	}
+	if int(e.load.Load()) >= e.o.Backlog {
+		return nil, &fault.Error{Code: fault.Unavailable, Message: "Too many runs are waiting; send it again later.", After: 5 * time.Second}
+	}
+	select {
+	case e.room <- struct{}{}:
+	default:
+		patience := time.NewTimer(100 * time.Millisecond)
+		defer patience.Stop()
+		select {
+		case e.room <- struct{}{}:
+		case <-patience.C:
+			return func() {}, nil // slow runs hold the room; the backlog is the bound then
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	release = sync.OnceFunc(func() { <-e.room })
+	time.AfterFunc(time.Second, release)
+	return release, nil
+}
+
+// parse understands a body for a plan. Without an ingest node any JSON will do: it is the payload.
+func (e *Engine) parse(plan *plan, doc any, source string, header http.Header, body []byte) (*parsed, error) {
+	driver, payload, wrapped := alerts.Unwrap(doc)
+	if wrapped {
+		// What follows reads the inner body as the vendor would have sent it.
+		inner, err := json.Marshal(payload)
+		if err != nil {
+			return nil, err
+		}
+		body = inner
+	} else {
+		payload = doc
+	}
+	if plan.ingest == nil {
+		return &parsed{payload: expr.Plain(payload), source: or(source, "webhook")}, nil
+	}
+	// The definition's word counts first, then the caller's; only then is it detected.
+	source = or(ingestConfig(plan).Driver, or(source, driver))
+	return e.parseAlerts(source, payload, header, body)
+}
+
+func (e *Engine) parseAlerts(source string, payload any, header http.Header, body []byte) (*parsed, error) {
+	if _, isObject := payload.(map[string]any); !isObject {
+		if _, isList := payload.([]any); !isList {
+			return nil, fault.New(fault.Invalid, "payload must be a JSON object")
+		}
+	}
+	if source == "" {
+		object, _ := payload.(map[string]any)
+		found, err := alerts.Detect(e.o.Sources, header, object)
+		if err != nil {
+			return nil, err
+		}
+		source = found
+	}
+	out := &parsed{source: source}
+	kind, err := e.o.Sources.Get(source)
+	if err != nil {
+		return out, fault.New(fault.Unprocessable, "There is no alert source %q. Available: %s.", source, strings.Join(e.o.Sources.Names(), ", "))
+	}
+	src, err := kind.Build(context.Background(), nil)
+	if err != nil {
+		return out, err
+	}
+	if out.batch, err = src.Parse(header, body); err != nil {
+		return out, err
+	}
+	out.payload = expr.Plain(payload)
+	return out, nil
+}
+
+// parsedOf is what Receive understood of a stored delivery.
+func (e *Engine) parsedOf(d *db.Delivery) (*parsed, error) {
+	doc, err := strictjson.Decode(d.Body)
+	if err != nil {
+		return nil, err
+	}
+	if _, payload, wrapped := alerts.Unwrap(doc); wrapped {
+		doc = payload
+	}
+	p := &parsed{payload: expr.Plain(doc), source: d.Source}
+	if len(d.Parsed) > 0 {
+		err = json.Unmarshal(d.Parsed, &p.batch)
+	}
+	return p, err
+}
+
+// Execute commits a pending run of the named definition and starts it. With an idempotency key that
+// was used before for this definition, the earlier run is returned.
+func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) {
+	target := e.compiled.byName(ctx, e, in.Definition)
+	if target.err != nil {
+		return nil, target.err
+	}
+	if in.Version != 0 && in.Version != target.def.Version {
+		version, err := e.store.DefinitionVersionByNumber(ctx, target.def.ID, in.Version)
+		if err != nil {
+			return nil, err
+		}
+		if target.plan, err = e.compiled.version(ctx, e, version.ID); err != nil {
+			return nil, err
+		}
+	}
+	var payload any = map[string]any{}
+	if len(in.Payload) > 0 {
+		doc, err := strictjson.Decode(in.Payload)
+		if err != nil {
+			return nil, err
+		}
+		payload = expr.Plain(doc)
+	}
+	if in.IdempotencyKey != "" {
+		earlier, err := e.store.RunByIdempotencyKey(ctx, target.def.ID, in.IdempotencyKey)
+		if err == nil || !fault.Is(err, fault.NotFound) {
+			return earlier, err
+		}
+	}
+	run := newRun(target.def, target.plan.versionID, time.Now().UTC().Truncate(time.Microsecond))
+	if in.Version != 0 {
+		run.DefinitionVersion = in.Version
+	}
+	run.TraceID, run.Source, run.Environment = or(in.TraceID, newID()), or(in.Source, "api"), or(in.Environment, "production")
+	run.Trigger, run.IncidentID, run.IdempotencyKey = in.Trigger, in.IncidentID, in.IdempotencyKey
+	run.Payload, run.CreatedBy = in.Payload, in.Actor
+	if run.Trigger == "" {
+		run.Trigger = db.TriggerAPI
+	}
+	data := &runData{payload: payload}
+	if in.IncidentID != "" {
+		if err := e.seeIncident(ctx, data, in.IncidentID); err != nil {
+			if fault.Is(err, fault.NotFound) {
+				return nil, fault.New(fault.Unprocessable, "There is no incident %q (incident_id).", in.IncidentID)
+			}
+			return nil, err
+		}
+	}
+	release, err := e.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.fresh.Store(run.ID, e.prepare(run, target.plan, data, release))
+	if err := e.store.Accept(ctx, db.Acceptance{Runs: []db.Run{run}}); err != nil {
+		e.fresh.Delete(run.ID)
+		release()
+		if in.IdempotencyKey != "" && fault.Is(err, fault.Conflict) {
+			return e.store.RunByIdempotencyKey(ctx, target.def.ID, in.IdempotencyKey)
+		}
+		return nil, err
+	}
+	e.startSoon(run)
+	return &run, nil
+}
+
+func newRun(def *db.PipelineDefinition, versionID string, now time.Time) db.Run {
+	return db.Run{
+		ID: newID(), Status: db.RunPending, Environment: "production",
+		DefinitionID: def.ID, DefinitionName: def.Name, DefinitionVersion: def.Version, VersionID: versionID,
+		Epoch: 1, CreatedAt: now,
+	}
+}
+
+// newID is a time-ordered id.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
+
+func or(s, otherwise string) string {
+	if s != "" {
+		return s
+	}
+	return otherwise
+}
+
+// keepHeaders are the request's headers that are worth keeping; credentials are not.
+func keepHeaders(h http.Header) map[string]string {
+	kept := map[string]string{}
+	for name, values := range h {
+		if slices.Contains(worthKeeping, name) && len(values) > 0 {
+			kept[name] = strings.ToValidUTF8(values[0], "")
+		}
+	}
+	return kept
+}
+
+var worthKeeping = []string{"Content-Type", "User-Agent", "X-Request-Id", "Traceparent", "Content-Length"}

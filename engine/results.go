@@ -1,0 +1,126 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"penstock/db"
+)
+
+// Result is the run with its nodes, as it is now.
+func (e *Engine) Result(ctx context.Context, runID string) (RunResult, error) {
+	run, err := e.store.Run(ctx, runID)
+	if err != nil {
+		return RunResult{}, err
+	}
+	results, err := e.Results(ctx, []db.Run{*run})
+	if err != nil {
+		return RunResult{}, err
+	}
+	return results[0], nil
+}
+
+// Results is [Engine.Result] for many runs, with one query for all their stages.
+func (e *Engine) Results(ctx context.Context, runs []db.Run) ([]RunResult, error) {
+	ids := make([]string, len(runs))
+	for i, r := range runs {
+		ids[i] = r.ID
+	}
+	stages, err := e.store.StagesByRun(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]RunResult, len(runs))
+	for i := range runs {
+		results[i] = resultOf(&runs[i], stages[runs[i].ID])
+	}
+	return results, nil
+}
+
+func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
+	out := RunResult{
+		TraceID: r.TraceID, RunID: r.ID, Definition: r.DefinitionName, DefinitionVersion: r.DefinitionVersion,
+		Status: r.Status, Source: r.Source, Environment: r.Environment, Trigger: r.Trigger,
+		IncidentID: text(r.IncidentID), ParentRunID: text(r.ParentRunID), Error: text(r.Error),
+		ExecutedNodes: []string{}, SkippedNodes: []string{}, NodeResults: map[string]NodeResult{},
+		CreatedAt: r.CreatedAt, StartedAt: moment(r.StartedAt), FinishedAt: moment(r.FinishedAt),
+		DurationMS: span(r.StartedAt, r.FinishedAt),
+	}
+	newest := map[string]db.StageExecution{}
+	for _, s := range stages {
+		newest[s.NodeID] = s // stages come by attempt
+	}
+	last := slices.SortedFunc(func(yield func(db.StageExecution) bool) {
+		for _, s := range newest {
+			if !yield(s) {
+				return
+			}
+		}
+	}, func(a, b db.StageExecution) int {
+		return cmp.Or(a.FinishedAt.Compare(b.FinishedAt), cmp.Compare(a.Position, b.Position))
+	})
+	for _, s := range last {
+		errs := s.Errors
+		if errs == nil {
+			errs = []string{}
+		}
+		out.NodeResults[s.NodeID] = NodeResult{
+			NodeID: s.NodeID, NodeType: s.NodeType, Status: s.Status, Attempt: s.Attempt, Output: s.Output,
+			Errors: errs, DurationMS: span(s.StartedAt, s.FinishedAt),
+			Skipped: s.Status == db.StageSkipped, SkipReason: s.SkipReason,
+		}
+		switch s.Status {
+		case db.StageSkipped:
+			out.SkippedNodes = append(out.SkippedNodes, s.NodeID)
+		case db.StageSucceeded, db.StageFailed:
+			out.ExecutedNodes = append(out.ExecutedNodes, s.NodeID)
+		}
+	}
+	if !r.Status.Terminal() {
+		what, since := waitsFor(r, newest)
+		out.WaitingFor, out.WaitingSince = &what, &since
+	}
+	return out
+}
+
+// waitsFor says what a run that has not ended waits for, and since when.
+func waitsFor(r *db.Run, newest map[string]db.StageExecution) (what string, since time.Time) {
+	what, since = "a process that starts it", r.CreatedAt
+	if r.Status == db.RunRunning {
+		what, since = "its next node to start", r.StartedAt
+	}
+	rank := 0
+	for _, s := range newest {
+		switch {
+		case s.Status == db.StageRunning && (rank < 2 || s.StartedAt.Before(since)):
+			rank, what, since = 2, fmt.Sprintf("%s (%s) to finish attempt %d", s.NodeID, s.NodeType, s.Attempt), s.StartedAt
+		case s.Status == db.StageRetrying && rank < 1:
+			rank, what, since = 1, fmt.Sprintf("attempt %d of %s (%s) at %s", s.Attempt+1, s.NodeID, s.NodeType, s.NotBefore.UTC().Format(time.RFC3339)), s.FinishedAt
+		}
+	}
+	return what, since
+}
+
+func text(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func span(from, to time.Time) int64 {
+	if from.IsZero() || to.IsZero() {
+		return 0
+	}
+	return max(0, to.Sub(from).Milliseconds())
+}

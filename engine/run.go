@@ -1,0 +1,552 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers/ai"
+	"penstock/engine/definition"
+	"penstock/engine/expr"
+	"penstock/fault"
+)
+
+// notStarted begins the reason of a node that was skipped only because the run ended before it;
+// a retry of the run works it.
+const notStarted = "not started: "
+
+// Interrupted attempts do not count as failures, but a node that ends the process every time must
+// not do so for ever.
+const maxInterruptions = 10
+
+// progress is a run while this process works it. Only the goroutine of [Engine.work] touches it,
+// except write, which stages use for log lines.
+type progress struct {
+	e    *Engine
+	run  *db.Run
+	plan *plan
+	data *runData
+
+	mu      sync.Mutex // guards seq and last: events are numbered in the order they are queued
+	seq     int64
+	last    *db.Commit
+	lost    error // first write that failed: we no longer own the run
+	started bool  // the run's status running was queued
+	results map[string]*nodeState
+	failure string // set when a required node has finally failed
+}
+
+// nodeState is where a node is in this run.
+type nodeState struct {
+	attempt       int // number of the newest attempt, 0 for none
+	failures      int
+	interruptions int
+	running       bool
+	notBefore     time.Time
+	final         bool
+	status        db.StageStatus
+	passed        bool // edges from here are taken: not on an untaken branch and not not-started
+	branch        string
+	output        map[string]any
+	errors        []string
+}
+
+// outcome is what one attempt brought.
+type outcome struct {
+	index  int
+	output Output
+	raw    json.RawMessage
+	err    error
+}
+
+// work runs the plan to its end. It returns early, with the run unfinished, when the process stops
+// or the run is no longer ours.
+func (e *Engine) work(ctx context.Context, p *progress) db.RunStatus {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e.live.Store(p.run.ID, cancel)
+	defer e.live.Delete(p.run.ID)
+
+	outcomes := make(chan outcome, len(p.plan.Nodes))
+	var stages sync.WaitGroup
+	defer stages.Wait()
+	running := 0
+	for {
+		if p.failed() != nil || ctx.Err() != nil {
+			return p.run.Status
+		}
+		wake, waiting := p.launch(ctx, outcomes, &stages, &running)
+		if running == 0 && !waiting {
+			break
+		}
+		var timer <-chan time.Time
+		if waiting {
+			timer = time.After(time.Until(wake))
+		}
+		select {
+		case o := <-outcomes:
+			running--
+			p.settle(o)
+		case <-timer:
+		case <-ctx.Done():
+		case <-e.stopping:
+			if running == 0 {
+				return p.run.Status
+			}
+			p.settleAll(ctx, outcomes, running)
+			return p.run.Status
+		}
+	}
+	return p.finish(ctx)
+}
+
+// settleAll records what is running while the process stops; nothing new starts.
+func (p *progress) settleAll(ctx context.Context, outcomes <-chan outcome, running int) {
+	for range running {
+		select {
+		case o := <-outcomes:
+			p.settle(o)
+		case <-ctx.Done():
+			return
+		}
+	}
+	_ = p.flushed(ctx)
+}
+
+// launch decides every node that can be decided: skips it, starts it, or notes when its next attempt
+// may start. It returns the earliest of those times.
+func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *sync.WaitGroup, running *int) (wake time.Time, waiting bool) {
+	for i := range p.plan.Nodes {
+		node := &p.plan.Nodes[i]
+		st := p.results[node.ID]
+		if st.final || st.running {
+			continue
+		}
+		if p.failure != "" {
+			if st.attempt == 0 {
+				p.skip(node, notStarted+p.failure, false)
+			} else {
+				p.giveUp(node, st)
+			}
+			continue
+		}
+		ready, live := p.needs(node)
+		if !ready {
+			continue
+		}
+		if !live {
+			p.skip(node, branchNotTaken, false)
+			continue
+		}
+		if wait := time.Until(st.notBefore); wait > 0 {
+			if !waiting || st.notBefore.Before(wake) {
+				wake, waiting = st.notBefore, true
+			}
+			continue
+		}
+		now := time.Now().UTC()
+		if st.attempt == 0 {
+			reason, err := p.skipReason(ctx, node, now)
+			if err != nil {
+				p.begin(node, st, now)
+				p.settle(outcome{index: i, err: err})
+				continue
+			}
+			if reason != "" {
+				p.skip(node, reason, true)
+				continue
+			}
+		}
+		p.begin(node, st, now)
+		st.running = true
+		*running++
+		in := p.input(node, st, now)
+		stages.Go(func() { outcomes <- p.attempt(ctx, i, in) })
+	}
+	return wake, waiting
+}
+
+// needs reports whether all predecessors are final, and whether any edge from them is taken.
+func (p *progress) needs(node *definition.PlanNode) (ready, live bool) {
+	if len(node.Needs) == 0 {
+		return true, true
+	}
+	for _, edge := range node.Needs {
+		from := p.results[edge.From]
+		if !from.final {
+			return false, false
+		}
+		if from.passed && (edge.Outcome == "" || edge.Outcome == from.branch) {
+			live = true
+		}
+	}
+	return true, live
+}
+
+// skipReason evaluates the node's own conditions; "" means it runs.
+func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, now time.Time) (string, error) {
+	for _, id := range node.SkipIfErrors {
+		if r := p.results[id]; r != nil && len(r.errors) > 0 {
+			return fmt.Sprintf("skip_if_errors: %s has errors", id), nil
+		}
+	}
+	c := p.plan.conditions[node.ID]
+	if c.when == nil && c.skipIf == nil {
+		return "", nil
+	}
+	vars := p.vars(node, now)
+	if c.skipIf != nil {
+		hit, err := boolean(ctx, c.skipIf, vars)
+		if err != nil {
+			return "", fault.Wrap(err, fault.Unprocessable, "skip_if_condition cannot be evaluated: %s", clean(err))
+		}
+		if hit {
+			return "skip_if_condition: " + node.SkipIfCondition, nil
+		}
+	}
+	if c.when != nil {
+		hit, err := boolean(ctx, c.when, vars)
+		if err != nil {
+			return "", fault.Wrap(err, fault.Unprocessable, "when cannot be evaluated: %s", clean(err))
+		}
+		if !hit {
+			return "when is false: " + node.When, nil
+		}
+	}
+	return "", nil
+}
+
+func boolean(ctx context.Context, program *expr.Program, vars expr.Vars) (bool, error) {
+	v, err := program.Eval(ctx, vars)
+	if err != nil {
+		return false, err
+	}
+	b, ok := v.(bool)
+	if !ok {
+		return false, fmt.Errorf("the result is not true or false but %T", v)
+	}
+	return b, nil
+}
+
+// attempt runs a node once. Panics are the node's failure, not the process's.
+func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome) {
+	e, node := p.e, &p.plan.Nodes[index]
+	o.index = index
+	defer func() {
+		if r := recover(); r != nil {
+			e.log.Error("node panicked", "run_id", p.run.ID, "node_id", node.ID, "panic", r, "stack", string(debug.Stack()))
+			o.err = fault.New(fault.Internal, "The node stopped with an internal error; the server's log has the details.")
+		}
+	}()
+	select {
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
+	case <-ctx.Done():
+		return outcome{index: index, err: context.Cause(ctx)}
+	case <-e.stopping:
+		return outcome{index: index, err: errStopping}
+	}
+	if p.plan.types[node.Type].SideEffects {
+		// What others will see must not happen before everything up to here is durable.
+		if err := p.flushed(ctx); err != nil {
+			return outcome{index: index, err: err}
+		}
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
+	defer cancel()
+	o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
+	if o.err != nil && errors.Is(context.Cause(limited), errTimeout) {
+		o.err = fault.Retry(fault.Wrap(o.err, fault.Unavailable, "No answer within %s (timeout_seconds).", node.Timeout), 0)
+	}
+	if o.output.Data != nil {
+		raw, err := json.Marshal(o.output.Data)
+		switch {
+		case err != nil && o.err == nil:
+			o.err = fmt.Errorf("output of %s is not JSON: %w", node.ID, err)
+		case len(raw) > maxOutput && o.err == nil:
+			o.err = fault.New(fault.Unprocessable, "The output is %d bytes; at most %d are kept.", len(raw), maxOutput)
+		default:
+			o.raw = raw
+		}
+	}
+	return o
+}
+
+const maxOutput = 1 << 20
+
+var errTimeout = errors.New("attempt timed out")
+
+// settle records an attempt's outcome and decides what follows: done, another attempt, or failed.
+func (p *progress) settle(o outcome) {
+	node := &p.plan.Nodes[o.index]
+	st := p.results[node.ID]
+	st.running = false
+	if errors.Is(o.err, errCancelled) || errors.Is(o.err, errStopping) || errors.Is(o.err, db.ErrFenced) {
+		return // not ours to record: the canceller did, or the next process will run it again
+	}
+	now := time.Now().UTC()
+	row := p.row(node, st)
+	row.StartedAt, row.FinishedAt, row.Output = p.data.startedAt[node.ID], now, o.raw
+	if o.err == nil {
+		st.final, st.passed, st.status = true, true, db.StageSucceeded
+		st.branch, st.errors = o.output.Branch, o.output.Errors
+		st.output = plainObject(o.raw)
+		row.Status, row.Errors = db.StageSucceeded, o.output.Errors
+		w := db.RunWrite{Stages: []db.StageExecution{row}}
+		if o.output.IncidentID != "" || o.output.Change != "" {
+			p.run.IncidentID, p.run.Change = o.output.IncidentID, o.output.Change
+			w.Run = &db.RunChange{Status: db.RunRunning, IncidentID: o.output.IncidentID, Change: o.output.Change}
+		}
+		events := []db.RunEvent{event(EventStage, node.ID, st.attempt, string(db.StageSucceeded), "")}
+		if o.output.SkipRest != "" {
+			// In the same write: a crash between the two would run what must be skipped.
+			for i := range p.plan.Nodes {
+				if rest := &p.plan.Nodes[i]; p.results[rest.ID].attempt == 0 {
+					row, ev := p.skipped(rest, o.output.SkipRest, true)
+					w.Stages, events = append(w.Stages, row), append(events, ev)
+				}
+			}
+		}
+		p.write(w, events...)
+		return
+	}
+
+	st.failures++
+	message := fault.Of(o.err).Message
+	if fault.Of(o.err).Code == fault.Internal {
+		p.e.log.Error("node failed", "run_id", p.run.ID, "node_id", node.ID, "attempt", st.attempt, "error", o.err)
+	}
+	row.Errors = []string{message}
+	after, mayPass := fault.Retryable(o.err)
+	if mayPass && st.failures <= node.MaxRetries && p.failure == "" {
+		st.notBefore = now.Add(backoff(st.failures, after))
+		row.Status, row.NotBefore = db.StageRetrying, st.notBefore
+		st.status = db.StageRetrying
+		p.write(db.RunWrite{Stages: []db.StageExecution{row}},
+			event(EventStage, node.ID, st.attempt, string(db.StageRetrying), message))
+		return
+	}
+	st.final, st.status, st.errors = true, db.StageFailed, row.Errors
+	st.output = plainObject(o.raw)
+	row.Status = db.StageFailed
+	if node.Required {
+		p.failure = fmt.Sprintf("%s failed: %s", node.ID, message)
+	} else {
+		st.passed = true
+	}
+	p.write(db.RunWrite{Stages: []db.StageExecution{row}},
+		event(EventStage, node.ID, st.attempt, string(db.StageFailed), message))
+}
+
+const (
+	backoffBase = time.Second
+	backoffCap  = 5 * time.Minute
+)
+
+// backoff is the wait before the next attempt: jittered in [base, base·2ⁿ], at most the cap, never
+// before the receiver wants it.
+func backoff(failures int, after time.Duration) time.Duration {
+	top := backoffCap
+	if failures < 9 { // 2⁹ s is over the cap
+		top = min(backoffBase<<failures, backoffCap)
+	}
+	return max(backoffBase+rand.N(top-backoffBase+1), after)
+}
+
+// begin records the start of the node's next attempt; the write is not waited for.
+func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time) {
+	w := db.RunWrite{}
+	if st.status == db.StageRetrying {
+		row := p.data.retrying[node.ID] // it has failed; its not_before stays as the sign that this was not final
+		row.Status = db.StageFailed
+		w.Stages = append(w.Stages, row)
+	}
+	st.attempt++
+	st.status = db.StageRunning
+	row := p.row(node, st)
+	row.Status, row.StartedAt = db.StageRunning, now
+	p.data.startedAt[node.ID] = now
+	w.Stages = append(w.Stages, row)
+	p.write(w, event(EventStage, node.ID, st.attempt, string(db.StageRunning), ""))
+}
+
+// giveUp ends a node that waited for another attempt which will not come.
+func (p *progress) giveUp(node *definition.PlanNode, st *nodeState) {
+	st.final, st.status = true, db.StageFailed
+	if row, ok := p.data.retrying[node.ID]; ok && row.Attempt == st.attempt {
+		row.Status, row.NotBefore = db.StageFailed, time.Time{}
+		p.write(db.RunWrite{Stages: []db.StageExecution{row}},
+			event(EventStage, node.ID, st.attempt, string(db.StageFailed), "no further attempt: "+p.failure))
+	}
+}
+
+// skip records a node that does not run. passed: what follows it runs all the same.
+func (p *progress) skip(node *definition.PlanNode, reason string, passed bool) {
+	row, ev := p.skipped(node, reason, passed)
+	p.write(db.RunWrite{Stages: []db.StageExecution{row}}, ev)
+}
+
+func (p *progress) skipped(node *definition.PlanNode, reason string, passed bool) (db.StageExecution, db.RunEvent) {
+	st := p.results[node.ID]
+	st.attempt++
+	st.final, st.passed, st.status = true, passed, db.StageSkipped
+	row := p.row(node, st)
+	row.Status, row.SkipReason, row.FinishedAt = db.StageSkipped, reason, time.Now().UTC()
+	return row, event(EventStage, node.ID, st.attempt, string(db.StageSkipped), reason)
+}
+
+// finish decides the run's status, records it and waits until it is durable.
+func (p *progress) finish(ctx context.Context) db.RunStatus {
+	status := db.RunCompleted
+	for _, st := range p.results {
+		if st.status == db.StageFailed {
+			status = db.RunPartial
+		}
+	}
+	if p.failure != "" {
+		status = db.RunFailed
+	}
+	p.write(db.RunWrite{Run: &db.RunChange{Status: status, Error: p.failure, FinishedAt: time.Now().UTC()}},
+		event(EventRun, "", 0, string(status), p.failure))
+	if p.flushed(ctx) != nil {
+		return p.run.Status
+	}
+	return status
+}
+
+func (p *progress) row(node *definition.PlanNode, st *nodeState) db.StageExecution {
+	return db.StageExecution{RunID: p.run.ID, NodeID: node.ID, Attempt: st.attempt, NodeType: node.Type, Position: node.Position}
+}
+
+func event(kind, nodeID string, attempt int, status, text string) db.RunEvent {
+	return db.RunEvent{Kind: kind, NodeID: nodeID, Attempt: attempt, Status: status, Text: text}
+}
+
+// write queues a write with the events numbered in order. The first one of a start carries the
+// run's new status. It does not wait: [progress.flushed] does.
+func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w.RunID, w.Epoch = p.run.ID, p.run.Epoch
+	now := time.Now().UTC()
+	if !p.started {
+		p.started = true
+		events = append([]db.RunEvent{event(EventRun, "", 0, string(db.RunRunning), "")}, events...)
+		if w.Run == nil {
+			w.Run = &db.RunChange{Status: db.RunRunning}
+		}
+		w.Run.StartedAt = p.run.StartedAt
+	}
+	for _, ev := range events {
+		p.seq++
+		ev.RunID, ev.Sequence, ev.At = p.run.ID, p.seq, now
+		w.Events = append(w.Events, ev)
+	}
+	for _, row := range w.Stages {
+		if row.Status == db.StageRetrying {
+			p.data.retrying[row.NodeID] = row
+		}
+	}
+	p.last = p.e.store.WriteRun(w)
+}
+
+// flushed waits until everything written so far is durable. Writes are stored in order, so the last
+// one stands for all; an older one can have been refused only if the last one is too.
+func (p *progress) flushed(ctx context.Context) error {
+	p.mu.Lock()
+	last := p.last
+	p.mu.Unlock()
+	if last == nil {
+		return nil
+	}
+	err := last.Wait(ctx)
+	if err != nil {
+		p.mu.Lock()
+		p.lost = err
+		p.mu.Unlock()
+	}
+	return err
+}
+
+func (p *progress) failed() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lost
+}
+
+// input gathers what a node is given.
+func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time) Input {
+	attempt := st.attempt
+	in := Input{
+		Run: p.info(), NodeID: node.ID, Attempt: attempt, Now: now,
+		Key:     idempotencyKey(p.run, node.ID),
+		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
+		Vars:     p.vars(node, now),
+		Services: services{p.e, p},
+		Log: func(line string) {
+			p.write(db.RunWrite{}, event(EventLog, node.ID, attempt, "", line))
+		},
+		Emit: func(text string) {
+			p.write(db.RunWrite{}, event(EventText, node.ID, attempt, "", text))
+		},
+	}
+	for _, id := range node.Upstream {
+		r := p.results[id]
+		in.Upstream = append(in.Upstream, UpstreamResult{
+			NodeOutput: ai.NodeOutput{NodeID: id, Type: p.plan.Nodes[p.plan.ByID[id]].Type, Output: r.output},
+			Errors:     r.errors, Skipped: r.status == db.StageSkipped,
+		})
+	}
+	return in
+}
+
+func (p *progress) info() RunInfo {
+	r := p.run
+	info := RunInfo{
+		ID: r.ID, TraceID: r.TraceID, Definition: r.DefinitionName, DefinitionVersion: r.DefinitionVersion,
+		Source: r.Source, Environment: r.Environment, Trigger: r.Trigger, DeliveryID: r.DeliveryID,
+		IncidentID: r.IncidentID, ParentRunID: r.ParentRunID, Change: r.Change,
+	}
+	if p.e.o.PublicURL != "" {
+		info.URL = p.e.o.PublicURL + "/admin/runs/" + r.ID
+	}
+	return info
+}
+
+// idempotencyKey names one message of one node for one change of one incident, so that a receiver
+// recognises it on every attempt, also of a retried run. Without a change it is the run's own.
+func idempotencyKey(r *db.Run, nodeID string) string {
+	subject := "run/" + r.ID
+	if r.Change != "" {
+		subject = "incident/" + r.Change + "/" + r.DefinitionName
+	}
+	return subject + "/" + nodeID
+}
+
+// vars is the same data for expressions: results of upstream nodes, and nothing else.
+func (p *progress) vars(node *definition.PlanNode, now time.Time) expr.Vars {
+	nodes := make(map[string]any, len(node.Upstream))
+	for _, id := range node.Upstream {
+		r := p.results[id]
+		errs := make([]any, len(r.errors))
+		for i, text := range r.errors {
+			errs[i] = text
+		}
+		out := r.output
+		if out == nil {
+			out = map[string]any{}
+		}
+		nodes[id] = map[string]any{"output": out, "errors": errs, "has_errors": len(errs) > 0, "skipped": r.status == db.StageSkipped}
+	}
+	return p.data.vars(p.info(), nodes, now)
+}
+
+// clean is the text of an expression error without internals.
+func clean(err error) string { return strings.TrimSuffix(strings.TrimSpace(err.Error()), ".") + "." }

@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers/alerts/strictjson"
+	"penstock/engine/definition"
+	"penstock/engine/expr"
+	"penstock/fault"
+)
+
+// runData is what a run knows from outside its nodes.
+type runData struct {
+	payload  any
+	batch    *parsed // of the run's delivery, nil without one
+	incident map[string]any
+	alerts   []map[string]any
+
+	startedAt map[string]time.Time         // of the running attempt, by node
+	retrying  map[string]db.StageExecution // attempts that wait for their successor, by node
+}
+
+// vars are the names an expression may use.
+func (d *runData) vars(run RunInfo, nodes map[string]any, now time.Time) expr.Vars {
+	alerts := make([]any, len(d.alerts))
+	var first any
+	for i, a := range d.alerts {
+		alerts[i] = a
+	}
+	if len(alerts) > 0 {
+		first = alerts[0]
+	}
+	var incident any
+	if d.incident != nil {
+		incident = d.incident
+	}
+	return expr.Vars{
+		"payload": d.payload, "alert": first, "alerts": alerts, "incident": incident, "nodes": nodes, "now": now,
+		"run": map[string]any{
+			"id": run.ID, "trace_id": run.TraceID, "definition": run.Definition,
+			"definition_version": int64(run.DefinitionVersion), "source": run.Source,
+			"environment": run.Environment, "trigger": string(run.Trigger), "url": run.URL,
+		},
+	}
+}
+
+// prepare makes the progress of a run that was accepted in this process: nothing has to be read again.
+func (e *Engine) prepare(run db.Run, plan *plan, data *runData, release func()) *progress {
+	run.StartedAt = time.Now().UTC()
+	p := &progress{e: e, run: &run, plan: plan, data: data, results: make(map[string]*nodeState, len(plan.Nodes)), once: release}
+	for i := range plan.Nodes {
+		p.results[plan.Nodes[i].ID] = &nodeState{}
+	}
+	data.startedAt, data.retrying = map[string]time.Time{}, map[string]db.StageExecution{}
+	return p
+}
+
+// release gives the room of the run's delivery back; more than once is harmless.
+func (p *progress) release() {
+	if p.once != nil {
+		p.once()
+	}
+}
+
+// pickUp makes the progress of a run: from memory if it was accepted here a moment ago, else from
+// the store, with the next epoch.
+func (e *Engine) pickUp(ctx context.Context, runID string) (*progress, error) {
+	if p, ok := e.fresh.LoadAndDelete(runID); ok {
+		return p.(*progress), nil
+	}
+	run, err := retryStore(ctx, func() (*db.Run, error) { return e.store.StartRun(ctx, runID) })
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.restore(ctx, run)
+	if err == nil || ctx.Err() != nil {
+		return p, err
+	}
+	// The run cannot be worked at all, e.g. its definition names a channel that is gone. That is its end.
+	f := fault.Of(err)
+	if f.Code == fault.Internal || f.Code == fault.Unavailable {
+		return nil, err
+	}
+	seq, serr := e.store.LastSequence(ctx, runID)
+	if serr != nil {
+		return nil, serr
+	}
+	now := time.Now().UTC()
+	ev := event(EventRun, "", 0, string(db.RunFailed), f.Message)
+	ev.RunID, ev.Sequence, ev.At = runID, seq+1, now
+	werr := e.store.WriteRun(db.RunWrite{RunID: runID, Epoch: run.Epoch, Events: []db.RunEvent{ev},
+		Run: &db.RunChange{Status: db.RunFailed, Error: f.Message, FinishedAt: now}}).Wait(ctx)
+	if werr != nil && !errors.Is(werr, db.ErrFenced) {
+		return nil, werr
+	}
+	return nil, fault.New(fault.Conflict, "The run cannot be worked: %s", f.Message)
+}
+
+// restore reads a run back: what its nodes have done, what it knows.
+func (e *Engine) restore(ctx context.Context, run *db.Run) (*progress, error) {
+	plan, err := e.compiled.version(ctx, e, run.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	data, err := e.dataOf(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	stages, err := e.store.Stages(ctx, run.ID)
+	if err != nil {
+		return nil, err
+	}
+	started := run.StartedAt
+	p := e.prepare(*run, plan, data, nil)
+	if !started.IsZero() {
+		p.run.StartedAt = started
+	}
+	if p.seq, err = e.store.LastSequence(ctx, run.ID); err != nil {
+		return nil, err
+	}
+	var interrupted []db.StageExecution
+	for _, row := range stages {
+		st, known := p.results[row.NodeID]
+		if !known {
+			continue
+		}
+		node := &plan.Nodes[plan.ByID[row.NodeID]]
+		if row.Status == db.StageRunning {
+			row.Status, row.FinishedAt = db.StageFailed, time.Now().UTC()
+			row.Errors = []string{interruptedText}
+			interrupted = append(interrupted, row)
+		}
+		st.recall(row, node)
+		if row.Status == db.StageRetrying {
+			data.retrying[row.NodeID] = row
+		}
+	}
+	for i := range plan.Nodes {
+		node := &plan.Nodes[i]
+		st := p.results[node.ID]
+		if st.interruptions >= maxInterruptions && !st.final {
+			st.final, st.status = true, db.StageFailed
+			st.errors = []string{fmt.Sprintf("the process stopped %d times while it ran", st.interruptions)}
+			node = &definition.PlanNode{Node: node.Node, Required: true} // it must not happen again
+		}
+		if st.final && st.status == db.StageFailed && node.Required && p.failure == "" {
+			p.failure = node.ID + " failed: " + strings.Join(st.errors, " ")
+		}
+	}
+	if len(interrupted) > 0 {
+		events := make([]db.RunEvent, len(interrupted))
+		for i, row := range interrupted {
+			events[i] = event(EventStage, row.NodeID, row.Attempt, string(db.StageFailed), interruptedText)
+		}
+		p.write(db.RunWrite{Stages: interrupted}, events...)
+	}
+	return p, nil
+}
+
+const interruptedText = "Interrupted: the process stopped during this attempt, so its outcome is unknown."
+
+// recall brings the state up to one stored attempt; rows come in order of attempts.
+func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
+	st.attempt, st.status = row.Attempt, row.Status
+	st.final, st.passed, st.notBefore = false, false, row.NotBefore
+	switch row.Status {
+	case db.StageSucceeded:
+		st.final, st.passed = true, true
+		st.errors, st.output = row.Errors, plainObject(row.Output)
+		st.branch, _ = st.output["branch"].(string)
+	case db.StageSkipped:
+		st.final, st.passed = true, row.SkipReason != branchNotTaken && !strings.HasPrefix(row.SkipReason, notStarted)
+	case db.StagePending: // a retry of the run asks for this attempt
+		st.attempt, st.failures, st.interruptions = row.Attempt-1, 0, 0
+	case db.StageRetrying:
+		st.failures++
+	case db.StageFailed:
+		switch {
+		case slices.Contains(row.Errors, interruptedText):
+			st.interruptions++
+		case !row.NotBefore.IsZero(): // another attempt was to follow
+			st.failures++
+		default:
+			st.final, st.passed = true, !node.Required
+			st.errors, st.output = row.Errors, plainObject(row.Output)
+		}
+	}
+}
+
+const branchNotTaken = "the branch that leads here was not taken"
+
+// dataOf reads what the run knows: the payload, and the incident and alerts as its delivery left them.
+func (e *Engine) dataOf(ctx context.Context, run *db.Run) (*runData, error) {
+	d := &runData{}
+	if run.DeliveryID != "" {
+		delivery, err := e.store.Delivery(ctx, run.DeliveryID)
+		if err != nil {
+			return nil, err
+		}
+		if d.batch, err = e.parsedOf(delivery); err != nil {
+			return nil, err
+		}
+		d.payload = d.batch.payload
+		if len(delivery.Intake) > 0 {
+			var out intakeOutcome
+			if err := json.Unmarshal(delivery.Intake, &out); err != nil {
+				return nil, fmt.Errorf("intake of delivery %s: %w", delivery.ID, err)
+			}
+			d.see(out.of(run.IncidentID, d.batch))
+		}
+		return d, nil
+	}
+	if len(run.Payload) > 0 {
+		doc, err := strictjson.Decode(run.Payload)
+		if err != nil {
+			return nil, err
+		}
+		d.payload = expr.Plain(doc)
+	}
+	if run.IncidentID != "" {
+		return d, e.seeIncident(ctx, d, run.IncidentID)
+	}
+	return d, nil
+}
+
+// seeIncident gives the run an incident and its alerts as they are now.
+func (e *Engine) seeIncident(ctx context.Context, d *runData, id string) error {
+	inc, err := e.store.Incident(ctx, id)
+	if err != nil {
+		return err
+	}
+	byIncident, err := e.store.AlertsByIncident(ctx, []string{id})
+	if err != nil {
+		return err
+	}
+	d.incident, d.alerts = incidentData(inc, e.o.PublicURL), nil
+	for _, a := range byIncident[id] {
+		d.alerts = append(d.alerts, alertData(&a))
+	}
+	return nil
+}
+
+func (d *runData) see(r IntakeResult) { d.incident, d.alerts = r.Incident, r.Alerts }
+
+// plainObject decodes a stored output for expressions; nil if there is none.
+func plainObject(raw json.RawMessage) map[string]any {
+	if len(raw) == 0 {
+		return nil
+	}
+	doc, err := strictjson.Decode(raw)
+	if err != nil {
+		return nil
+	}
+	object, _ := expr.Plain(doc).(map[string]any)
+	return object
+}
+
+// retryStore repeats a read that failed because the store does not answer, until it does.
+func retryStore[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		v, err := read()
+		if err == nil || !fault.Is(err, fault.Unavailable) {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, err
+		case <-time.After(wait):
+		}
+	}
+}
+
+// plan is a compiled definition version.
+type plan struct {
+	*definition.Plan
+	versionID  string
+	types      map[string]NodeType
+	nodes      map[string]Node
+	conditions map[string]conditions
+	ingest     *definition.PlanNode // the first ingest node, nil without one
+}
+
+type conditions struct{ when, skipIf *expr.Program }
+
+// compiled caches what is made from definitions and channels. A version never changes, but the
+// channels it names may: everything is dropped when this process changes one, and after a moment
+// in case another did.
+type compiled struct {
+	mu      sync.Mutex
+	plans   map[string]*plan // by version id
+	names   map[string]named // by definition name
+	drivers map[string]built // by channel name
+}
+
+// named is a definition as webhooks look it up, for a moment: another process may change it.
+type named struct {
+	def   *db.PipelineDefinition
+	plan  *plan
+	err   error
+	until time.Time
+}
+
+// forget drops everything: definitions or channels have changed.
+func (c *compiled) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.plans, c.names, c.drivers = map[string]*plan{}, map[string]named{}, map[string]built{}
+}
+
+func (c *compiled) driver(channel string) (built, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b, ok := c.drivers[channel]
+	return b, ok && time.Now().Before(b.until)
+}
+
+func (c *compiled) keep(channel string, b built) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drivers[channel] = b
+}

@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"penstock/db"
+	"penstock/fault"
+)
+
+// Cancel ends a run at once, whichever process works it: what is running is interrupted, what is
+// late is refused. fault.Conflict if it has ended already.
+func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.Run, error) {
+	text := "Cancelled"
+	if actor != "" {
+		text += " by " + actor
+	}
+	if reason = strings.TrimSpace(reason); reason != "" {
+		text += ": " + reason
+	}
+	run, events, err := e.store.CancelRun(ctx, runID, text, time.Now().UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return nil, err
+	}
+	e.hub.Publish(events)
+	e.heard(db.Notification{Channel: db.ChannelControl, Payload: runID})
+	if err := e.store.Notify(ctx, db.ChannelControl, runID); err != nil {
+		e.log.Warn("tell other processes of a cancel", "run_id", runID, "error", err)
+	}
+	return run, nil
+}
+
+// Retry continues a failed or cancelled run: nodes that failed or were not started get another
+// attempt with all their retries, nodes that succeeded stay as they are.
+func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error) {
+	run, err := e.store.Run(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	if run.Status != db.RunFailed && run.Status != db.RunCancelled {
+		return nil, fault.New(fault.Conflict, "Only a failed or cancelled run can be continued; this one is %s.", run.Status)
+	}
+	stages, err := e.store.Stages(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[string]db.StageExecution{}
+	for _, s := range stages {
+		newest[s.NodeID] = s
+	}
+	var again []db.StageExecution
+	for _, s := range newest {
+		if s.Status == db.StageSucceeded || s.Status == db.StageSkipped && !strings.HasPrefix(s.SkipReason, notStarted) {
+			continue
+		}
+		again = append(again, db.StageExecution{
+			RunID: runID, NodeID: s.NodeID, Attempt: s.Attempt + 1, NodeType: s.NodeType, Position: s.Position, Status: db.StagePending,
+		})
+	}
+	text := "continued"
+	if actor != "" {
+		text += " by " + actor
+	}
+	run, events, err := e.store.RetryRun(ctx, runID, again, text, time.Now().UTC().Truncate(time.Microsecond))
+	if err != nil {
+		return nil, err
+	}
+	e.hub.Publish(events)
+	e.startSoon(*run)
+	return run, nil
+}
+
+// AcknowledgeIncident notes that a person is on it. Acknowledging twice keeps the first.
+func (e *Engine) AcknowledgeIncident(ctx context.Context, id, actor string) (*db.Incident, error) {
+	return e.store.UpdateIncident(ctx, id, func(inc *db.Incident) error {
+		switch inc.Status {
+		case db.IncidentAcknowledged:
+			return nil
+		case db.IncidentOpen:
+			inc.Status, inc.AcknowledgedAt, inc.AcknowledgedBy = db.IncidentAcknowledged, now(), actor
+			return nil
+		}
+		return fault.New(fault.Conflict, "The incident is %s; only an open one can be acknowledged.", inc.Status)
+	})
+}
+
+// ResolveIncident ends an incident by hand. It reopens when a new alert of it fires.
+func (e *Engine) ResolveIncident(ctx context.Context, id, actor string) (*db.Incident, error) {
+	return e.store.UpdateIncident(ctx, id, func(inc *db.Incident) error {
+		switch inc.Status {
+		case db.IncidentResolved:
+			return nil
+		case db.IncidentClosed:
+			return fault.New(fault.Conflict, "The incident is closed.")
+		}
+		inc.Status, inc.ResolvedAt, inc.Revision = db.IncidentResolved, now(), inc.Revision+1
+		return nil
+	})
+}
+
+func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
