@@ -1,0 +1,55 @@
+package auth
+
+import "maps"
+
+// Matrix returns a copy of the table, for listings and tests.
+func Matrix() map[string]Scope { return maps.Clone(matrix) }
+
+// matrix is the one place that says which scope a route (its pattern) or a GraphQL root field
+// ("Type.field") needs. The server refuses to start with a route that is not in it.
+var matrix = map[string]Scope{
+	// Health and static files.
+	"GET /healthz": Public,
+	"GET /readyz":  Public,
+	"GET /":        Public, // leads to the admin
+
+	// Alerts in.
+	"POST /orchestration/pipeline/":      Ingest,
+	"POST /orchestration/pipeline/sync/": Ingest,
+	"POST /webhooks/{source}/":           Ingest,
+
+	// Definitions.
+	"GET /orchestration/definitions/":                  Read,
+	"GET /orchestration/definitions/{name}/":           Read,
+	"PUT /orchestration/definitions/{name}/":           Edit,
+	"DELETE /orchestration/definitions/{name}/":        Edit,
+	"POST /orchestration/definitions/{name}/validate/": Read,
+	"POST /orchestration/definitions/{name}/execute/":  Operate,
+	"GET /schemas/pipeline-1.0.json":                   Authenticated,
+
+	// Runs.
+	"GET /orchestration/pipelines/":                 Read,
+	"GET /orchestration/pipeline/{run_id}/":         Read,
+	"POST /orchestration/pipeline/{run_id}/resume/": Operate,
+
+	// Channels.
+	"GET /orchestration/channels/":              Read,
+	"GET /orchestration/channels/{name}/":       Read,
+	"PUT /orchestration/channels/{name}/":       Edit,
+	"DELETE /orchestration/channels/{name}/":    Edit,
+	"POST /orchestration/channels/{name}/test/": Edit,
+
+	// GraphQL. A WebSocket may bring its credential in its first message, so the upgrade is open and
+	// every operation is checked; any other GET is treated like the POST.
+	"POST /graphql":             Authenticated,
+	"GET /graphql":              Public,
+	"GET /playground":           Authenticated,
+	"GET /playground/{file...}": Authenticated,
+
+	// Signing in and out.
+	"GET /login":   Public,
+	"POST /login":  Public,
+	"POST /logout": Authenticated,
+	"GET /setup":   Public, // works with the one-time token only
+	"POST /setup":  Public,
+}

@@ -1,0 +1,186 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+
+	"penstock/db"
+	"penstock/fault"
+)
+
+const (
+	sessionIdle     = 12 * time.Hour // on-call nights are long
+	sessionLifetime = 7 * 24 * time.Hour
+	// The time of a session's last use is written at most this often.
+	sessionTouch = 5 * time.Minute
+)
+
+func newSessions(store *db.Store, secure bool) *scs.SessionManager {
+	m := scs.New()
+	m.Store = sessionStore{store}
+	m.HashTokenInStore = true
+	m.IdleTimeout = sessionIdle
+	m.Lifetime = sessionLifetime
+	m.Cookie.Name = "penstock_session"
+	m.Cookie.HttpOnly = true
+	m.Cookie.SameSite = http.SameSiteLaxMode
+	if secure {
+		m.Cookie.Name = "__Host-penstock_session"
+		m.Cookie.Secure = true
+	}
+	return m
+}
+
+var errLogin = fault.New(fault.Unauthorized, "The name or the password is wrong.")
+
+// Login checks name and password and starts a session in a new cookie. A session that the request
+// already had ends. An unknown name takes as long as a wrong password.
+func (s *Service) Login(w http.ResponseWriter, r *http.Request, name, password string) error {
+	name = strings.TrimSpace(name)
+	peer := peerKey(r.RemoteAddr)
+	account := strings.ToLower(name) + "\x00" + peer
+	if err := errors.Join(s.wrongLogins.check(account), s.wrongPeers.check(peer)); err != nil {
+		return err
+	}
+	ctx := r.Context()
+	user, err := s.store.UserByName(ctx, name)
+	hash := s.hasher.dummy
+	switch {
+	case err == nil && user.DisabledAt.IsZero():
+		hash = user.PasswordHash
+	case err != nil && !fault.Is(err, fault.NotFound):
+		return err
+	}
+	if len(password) > maxPassword {
+		password = "" // no password is empty
+	}
+	ok, err := s.hasher.matches(ctx, password, hash)
+	if err != nil {
+		return err
+	}
+	if !ok || hash == s.hasher.dummy {
+		s.wrongLogins.failed(account)
+		s.wrongPeers.failed(peer)
+		return errLogin
+	}
+	return s.startSession(w, r, *user)
+}
+
+// Logout ends the session on the server and removes the cookie.
+func (s *Service) Logout(w http.ResponseWriter, r *http.Request) error {
+	ctx, err := s.load(r)
+	if err != nil {
+		return err
+	}
+	if err := s.sessions.Destroy(ctx); err != nil {
+		return err
+	}
+	s.sessions.WriteSessionCookie(ctx, w, "", time.Time{})
+	w.Header().Set("Clear-Site-Data", `"cache", "cookies", "storage"`)
+	return nil
+}
+
+func (s *Service) startSession(w http.ResponseWriter, r *http.Request, user db.User) error {
+	ctx, err := s.load(r)
+	if err != nil {
+		return err
+	}
+	if err := s.sessions.Clear(ctx); err != nil {
+		return err
+	}
+	if err := s.sessions.RenewToken(ctx); err != nil {
+		return err
+	}
+	s.sessions.Put(ctx, "user", user.ID)
+	s.sessions.Put(ctx, "proof", proof(user))
+	return s.commit(ctx, w)
+}
+
+func (s *Service) commit(ctx context.Context, w http.ResponseWriter) error {
+	s.sessions.Put(ctx, "seen", time.Now().Unix())
+	token, expiry, err := s.sessions.Commit(ctx)
+	if err != nil {
+		return err
+	}
+	if w != nil {
+		s.sessions.WriteSessionCookie(ctx, w, token, s.sessions.Deadline(ctx))
+	}
+	_ = expiry
+	return nil
+}
+
+func (s *Service) load(r *http.Request) (context.Context, error) {
+	token := ""
+	if c, err := r.Cookie(s.sessions.Cookie.Name); err == nil {
+		token = c.Value
+	}
+	return s.sessions.Load(r.Context(), token)
+}
+
+// fromSession returns the user of the request's session. A session ends with the user's account and
+// with a change of the password.
+func (s *Service) fromSession(r *http.Request) (Principal, error) {
+	if _, err := r.Cookie(s.sessions.Cookie.Name); err != nil {
+		return Principal{}, nil
+	}
+	ctx, err := s.load(r)
+	if err != nil {
+		return Principal{}, err
+	}
+	id := s.sessions.GetString(ctx, "user")
+	if id == "" {
+		return Principal{}, nil
+	}
+	user, err := s.store.User(ctx, id)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return Principal{}, err
+	}
+	if err != nil || !user.DisabledAt.IsZero() || s.sessions.GetString(ctx, "proof") != proof(*user) {
+		return Principal{}, s.sessions.Destroy(ctx)
+	}
+	if time.Since(time.Unix(s.sessions.GetInt64(ctx, "seen"), 0)) > sessionTouch {
+		// A store that cannot be written must not sign everybody out.
+		if err := s.commit(ctx, nil); err != nil {
+			s.log.Warn("the last use of a session was not recorded", "user", user.Name, "err", err)
+		}
+	}
+	return Principal{Kind: KindSession, ID: user.ID, Name: user.Name, Scopes: Role(user.Role).Scopes()}, nil
+}
+
+// proof changes with the password and the role.
+func proof(u db.User) string {
+	sum := sha256.Sum256([]byte(u.PasswordHash + "\x00" + u.Role))
+	return hex.EncodeToString(sum[:8])
+}
+
+// sessionStore is scs's view of the store. Only the methods with a context are called.
+type sessionStore struct{ db *db.Store }
+
+func (s sessionStore) FindCtx(ctx context.Context, hash string) ([]byte, bool, error) {
+	return s.db.FindSession(ctx, hash)
+}
+
+func (s sessionStore) CommitCtx(ctx context.Context, hash string, data []byte, expiry time.Time) error {
+	return s.db.SaveSession(ctx, hash, data, expiry)
+}
+
+func (s sessionStore) DeleteCtx(ctx context.Context, hash string) error {
+	return s.db.DeleteSession(ctx, hash)
+}
+
+func (s sessionStore) Find(hash string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), hash)
+}
+
+func (s sessionStore) Commit(hash string, data []byte, expiry time.Time) error {
+	return s.CommitCtx(context.Background(), hash, data, expiry)
+}
+
+func (s sessionStore) Delete(hash string) error { return s.DeleteCtx(context.Background(), hash) }

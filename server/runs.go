@@ -1,0 +1,90 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"penstock/db"
+	"penstock/engine"
+	"penstock/fault"
+)
+
+func (s *Server) runRoutes() []route {
+	return []route{
+		{"GET /orchestration/pipelines/", s.runList},
+		{"GET /orchestration/pipeline/{run_id}/", s.runGet},
+		{"POST /orchestration/pipeline/{run_id}/resume/", s.runResume},
+	}
+}
+
+var runStatuses = []db.RunStatus{db.RunPending, db.RunRunning, db.RunCompleted, db.RunPartial, db.RunFailed, db.RunCancelled}
+
+// runList answers with a page of runs, newest first; next is the value of ?after= for the page behind
+// it, null on the last.
+func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	filter := db.RunFilter{Source: q.Get("source"), Page: db.Page{First: 50, After: q.Get("after")}}
+	if text := q.Get("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > 100 {
+			return fault.New(fault.Invalid, "limit=%q is not a number from 1 to 100.", text)
+		}
+		filter.Page.First = limit
+	}
+	for _, text := range q["status"] {
+		for word := range strings.SplitSeq(text, ",") {
+			status := db.RunStatus(word)
+			if word == "" {
+				continue
+			}
+			if !slices.Contains(runStatuses, status) {
+				return fault.New(fault.Invalid, "status=%q is none of pending, running, completed, partial, failed, cancelled.", word)
+			}
+			filter.Status = append(filter.Status, status)
+		}
+	}
+	page, err := s.store.Runs(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	results, err := s.engine.Results(r.Context(), page.Items)
+	if err != nil {
+		return err
+	}
+	answer := struct {
+		Pipelines []engine.RunResult `json:"pipelines"`
+		Count     int                `json:"count"`
+		Next      *string            `json:"next"`
+	}{Pipelines: results, Count: len(results)}
+	if answer.Pipelines == nil {
+		answer.Pipelines = []engine.RunResult{}
+	}
+	if page.HasNext {
+		answer.Next = &page.Cursors[len(page.Cursors)-1]
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+func (s *Server) runGet(w http.ResponseWriter, r *http.Request) error {
+	result, err := s.engine.Result(r.Context(), r.PathValue("run_id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, result)
+}
+
+// runResume continues a failed or cancelled run from its failed nodes.
+func (s *Server) runResume(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.engine.Retry(r.Context(), r.PathValue("run_id"), actor(r))
+	if err != nil {
+		return err
+	}
+	result, err := s.engine.Result(r.Context(), run.ID)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", runPath(run.ID))
+	return writeJSON(w, http.StatusAccepted, result)
+}
