@@ -360,7 +360,7 @@ func TestTime(t *testing.T) {
 		{json.Number("1795341600123456"), at, true},
 		{json.Number("1502709956288000110"), time.Date(2017, 8, 14, 11, 25, 56, 288000000, time.UTC), true},
 		{nil, time.Time{}, true}, {"", time.Time{}, true}, {json.Number("0"), time.Time{}, true},
-		{"0001-01-01T00:00:00Z", time.Time{}, true}, {"0000-12-31T23:00:00-01:00", time.Time{}, true},
+		{"0001-01-01T00:00:00Z", time.Time{}, true}, {"0001-06-01T00:00:00Z", time.Time{}, true},
 		{"yesterday", time.Time{}, false}, {"2026-11-22 10:00:00", time.Time{}, false}, {json.Number("-5"), time.Time{}, false},
 		{json.Number("1e300"), time.Time{}, false}, {"NaN", time.Time{}, false}, {true, time.Time{}, false}, {[]any{}, time.Time{}, false},
 	} {
