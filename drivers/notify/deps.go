@@ -23,5 +23,5 @@ type Deps struct {
 
 // NotReady is the error of a Send for which settings are missing. It is final: a person must act.
 func NotReady(title string, missing []string) error {
-	return fault.New(fault.Unprocessable, "%s cannot send: %s is not set. Set it in the channel, or in driver_config of the notify node.", title, strings.Join(missing, ", "))
+	return fault.New(fault.Unprocessable, "%s cannot send, these settings are missing: %s. Add them to the channel, or to driver_config of the notify node.", title, strings.Join(missing, ", "))
 }

@@ -47,7 +47,10 @@ func (d Deps) Do(ctx context.Context, p Post) (Receipt, []byte, error) {
 		req.Header[name] = values
 	}
 	if p.Key != "" {
-		req.Header.Set("Idempotency-Key", headerKey(p.Key))
+		// Spelled so that net/http does not know it: it repeats requests with an Idempotency-Key by
+		// itself when a kept connection breaks, and an attempt must be one request. Names of
+		// headers have no case, receivers see no difference.
+		req.Header["idempotency-key"] = []string{headerKey(p.Key)}
 	}
 	resp, err := d.HTTP.Do(req)
 	if err != nil {

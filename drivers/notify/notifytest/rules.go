@@ -68,6 +68,9 @@ func classifies(t *testing.T, b *bench) {
 		cases = append(cases, class{fmt.Sprint(status), Reply{Status: status, Body: "no"}, retry, 0})
 	}
 	for _, c := range cases {
+		if _, err := b.driver.Send(t.Context(), Message()); err != nil { // leaves a connection that the next attempt may use
+			t.Fatal(err)
+		}
 		b.Sink.Script(c.reply)
 		before := b.Sink.Count()
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
