@@ -93,7 +93,7 @@ type PipelineDefinition struct {
 	Name        string            `bun:"name"`
 	Description string            `bun:"description"`
 	Version     int               `bun:"version"` // number of the newest version
-	Config      json.RawMessage   `bun:"config,type:json"`
+	Config      json.RawMessage   `bun:"config"`
 	Tags        map[string]string `bun:"tags,type:json"`
 	IsActive    bool              `bun:"is_active"`
 	NodeCount   int               `bun:"node_count"`
@@ -111,7 +111,7 @@ type PipelineDefinitionVersion struct {
 	DefinitionID   string          `bun:"definition_id"`
 	DefinitionName string          `bun:"definition_name"`
 	Number         int             `bun:"number"`
-	Config         json.RawMessage `bun:"config,type:json"`
+	Config         json.RawMessage `bun:"config"`
 	Checksum       string          `bun:"checksum"` // hex SHA-256 of the compact configuration
 	Author         string          `bun:"author"`
 	Message        string          `bun:"message"`
@@ -129,10 +129,10 @@ type Delivery struct {
 	ContentType string            `bun:"content_type"`
 	Headers     map[string]string `bun:"headers,type:json"` // without credentials
 	Body        []byte            `bun:"body"`
-	Parsed      json.RawMessage   `bun:"parsed,type:json,nullzero"` // alerts.Batch
-	Status      string            `bun:"status"`                    // accepted, no_alerts, rejected
+	Parsed      json.RawMessage   `bun:"parsed,nullzero"` // alerts.Batch
+	Status      string            `bun:"status"`          // accepted, no_alerts, rejected
 	Error       string            `bun:"error"`
-	Intake      json.RawMessage   `bun:"intake,type:json,nullzero"` // outcome of the intake, set once
+	Intake      json.RawMessage   `bun:"intake,nullzero"` // outcome of the intake, set once
 	ReceivedAt  time.Time         `bun:"received_at"`
 	IntakeAt    time.Time         `bun:"intake_at,nullzero"`
 }
@@ -156,7 +156,7 @@ type Alert struct {
 	Labels       map[string]string `bun:"labels,type:json"`
 	Annotations  map[string]string `bun:"annotations,type:json"`
 	URL          string            `bun:"url"`
-	Links        json.RawMessage   `bun:"links,type:json,nullzero"`
+	Links        json.RawMessage   `bun:"links,nullzero"`
 	IncidentID   string            `bun:"incident_id,nullzero"`
 	DeliveryID   string            `bun:"delivery_id"` // the newest delivery that mentioned it
 	Repeats      int               `bun:"repeats"`     // deliveries that changed nothing
@@ -209,7 +209,7 @@ type Run struct {
 	ParentRunID       string          `bun:"parent_run_id,nullzero"`
 	IdempotencyKey    string          `bun:"idempotency_key,nullzero"` // of the caller; unique with the definition
 	Change            string          `bun:"change,nullzero"`          // the incident change it works on: "<incident>@<revision>"
-	Payload           json.RawMessage `bun:"payload,type:json,nullzero"`
+	Payload           json.RawMessage `bun:"payload,nullzero"`
 	Error             string          `bun:"error"`
 	Epoch             int             `bun:"epoch"` // raised by every (re)start; writes of an older epoch are refused
 	CreatedBy         string          `bun:"created_by"`
@@ -228,7 +228,7 @@ type StageExecution struct {
 	NodeType   string          `bun:"node_type"`
 	Position   int             `bun:"position"` // of the node in the definition, from 0
 	Status     StageStatus     `bun:"status"`
-	Output     json.RawMessage `bun:"output,type:json,nullzero"`
+	Output     json.RawMessage `bun:"output,nullzero"`
 	Errors     []string        `bun:"errors,type:json,nullzero"`
 	SkipReason string          `bun:"skip_reason"`
 	NotBefore  time.Time       `bun:"not_before,nullzero"` // when the next attempt may start
@@ -258,7 +258,7 @@ type Channel struct {
 	Name        string          `bun:"name"`
 	Driver      string          `bun:"driver"`
 	Description string          `bun:"description"`
-	Config      json.RawMessage `bun:"config,type:json"` // secrets are references: {"secret": "…"}
+	Config      json.RawMessage `bun:"config"` // secrets are references: {"secret": "…"}
 	IsActive    bool            `bun:"is_active"`
 	TestedAt    time.Time       `bun:"tested_at,nullzero"`
 	TestError   string          `bun:"test_error"` // "" if the newest test passed

@@ -1,0 +1,91 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// AlertFilter selects alerts; the zero value is all.
+type AlertFilter struct {
+	Status     string
+	Severity   Severity
+	IncidentID string
+	Source     string
+	Search     string // in name, host and summary
+	Page
+}
+
+func (f AlertFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
+	equals(q, "status", f.Status)
+	equals(q, "severity", f.Severity)
+	equals(q, "incident_id", f.IncidentID)
+	equals(q, "source", f.Source)
+	contains(q, f.Search, "name", "host", "summary")
+	return q
+}
+
+// Alert returns an alert by its id.
+func (s *Store) Alert(ctx context.Context, id string) (*Alert, error) {
+	a := new(Alert)
+	if err := s.read.NewSelect().Model(a).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, found(err, "read alert", "There is no alert %s.", id)
+	}
+	return a, nil
+}
+
+// Alerts lists alerts, the newest first.
+func (s *Store) Alerts(ctx context.Context, f AlertFilter) (Connection[Alert], error) {
+	var as []Alert
+	q := f.apply(s.read.NewSelect().Model(&as))
+	return list(ctx, q, &as, f.Page, "created_at", func(a *Alert) (time.Time, string) { return a.CreatedAt, a.ID })
+}
+
+// CountAlerts counts what [Store.Alerts] lists on all pages.
+func (s *Store) CountAlerts(ctx context.Context, f AlertFilter) (int, error) {
+	n, err := f.apply(s.read.NewSelect().Model((*Alert)(nil))).Count(ctx)
+	return int(n), wrap(err, "count alerts")
+}
+
+// AlertsByIncident returns the alerts of several incidents, each the newest first.
+func (s *Store) AlertsByIncident(ctx context.Context, incidentIDs []string) (map[string][]Alert, error) {
+	return alertsByIncident(ctx, s.read.NewSelect(), incidentIDs)
+}
+
+// FiringByIncident returns the firing alerts of several incidents, each the newest first.
+func (tx *Tx) FiringByIncident(ctx context.Context, incidentIDs []string) (map[string][]Alert, error) {
+	return alertsByIncident(tx.ctx(ctx), tx.idb.NewSelect().Where("status = 'firing'"), incidentIDs)
+}
+
+func alertsByIncident(ctx context.Context, q *bun.SelectQuery, incidentIDs []string) (map[string][]Alert, error) {
+	var alerts []Alert
+	err := q.Model(&alerts).Where("incident_id IN (?)", bun.List(incidentIDs)).Order("incident_id", "created_at DESC", "id DESC").Scan(ctx)
+	m := make(map[string][]Alert, len(incidentIDs))
+	for _, a := range alerts {
+		m[a.IncidentID] = append(m[a.IncidentID], a)
+	}
+	return m, wrap(err, "read alerts of incidents")
+}
+
+// AlertsByKey returns what an occurrence (source, fingerprint, starts_at) is compared with: of each fingerprint
+// the firing alerts and the one that began last. Take the locks of IncidentsByGroup first, or another intake of
+// the same alerts may go between.
+func (tx *Tx) AlertsByKey(ctx context.Context, source string, fingerprints []string) ([]Alert, error) {
+	var alerts []Alert
+	newest := tx.idb.NewSelect().TableExpr("alerts AS n").ColumnExpr("MAX(n.starts_at)").
+		Where("n.source = al.source").Where("n.fingerprint = al.fingerprint")
+	err := tx.idb.NewSelect().Model(&alerts).Where("source = ?", source).Where("fingerprint IN (?)", bun.List(fingerprints)).
+		Where("(al.status = 'firing' OR al.starts_at = (?))", newest).
+		Order("fingerprint", "starts_at").Scan(tx.ctx(ctx))
+	return alerts, wrap(err, "read alerts")
+}
+
+// SaveAlerts stores alerts, new ones and changed ones. Their incidents are saved before them.
+func (tx *Tx) SaveAlerts(ctx context.Context, alerts []Alert) error {
+	if len(alerts) == 0 {
+		return nil
+	}
+	_, err := tx.idb.NewInsert().Model(&alerts).On("CONFLICT (id) DO UPDATE").Exec(tx.ctx(ctx))
+	return taken(err, "save alerts", "The alert was stored by another process at the same moment. Try again.")
+}

@@ -1,0 +1,106 @@
+package db
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/uptrace/bun"
+)
+
+// IncidentFilter selects incidents; the zero value is all.
+type IncidentFilter struct {
+	Status    []IncidentStatus // any of them
+	Severity  Severity
+	Host      string
+	AlertName string
+	Search    string // in title, host, alert name and summary
+	Page
+}
+
+func (f IncidentFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
+	if len(f.Status) > 0 {
+		q.Where("inc.status IN (?)", bun.List(f.Status))
+	}
+	equals(q, "severity", f.Severity)
+	equals(q, "host", f.Host)
+	equals(q, "alert_name", f.AlertName)
+	contains(q, f.Search, "title", "host", "alert_name", "summary")
+	return q
+}
+
+// Incident returns an incident by its id.
+func (s *Store) Incident(ctx context.Context, id string) (*Incident, error) {
+	inc := new(Incident)
+	if err := s.read.NewSelect().Model(inc).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, found(err, "read incident", "There is no incident %s.", id)
+	}
+	return inc, nil
+}
+
+// IncidentsByID returns incidents by their ids.
+func (s *Store) IncidentsByID(ctx context.Context, ids []string) (map[string]*Incident, error) {
+	var incs []Incident
+	err := s.read.NewSelect().Model(&incs).Where("id IN (?)", bun.List(ids)).Scan(ctx)
+	return byID(incs, func(i *Incident) string { return i.ID }), wrap(err, "read incidents")
+}
+
+// Incidents lists incidents, the newest first.
+func (s *Store) Incidents(ctx context.Context, f IncidentFilter) (Connection[Incident], error) {
+	var incs []Incident
+	q := f.apply(s.read.NewSelect().Model(&incs))
+	return list(ctx, q, &incs, f.Page, "created_at", func(i *Incident) (time.Time, string) { return i.CreatedAt, i.ID })
+}
+
+// CountIncidents counts what [Store.Incidents] lists on all pages.
+func (s *Store) CountIncidents(ctx context.Context, f IncidentFilter) (int, error) {
+	n, err := f.apply(s.read.NewSelect().Model((*Incident)(nil))).Count(ctx)
+	return int(n), wrap(err, "count incidents")
+}
+
+// UpdateIncident reads an incident, lets fn change it and stores it, in one transaction.
+func (s *Store) UpdateIncident(ctx context.Context, id string, fn func(*Incident) error) (*Incident, error) {
+	inc := new(Incident)
+	err := s.InTx(ctx, func(tx *Tx) error {
+		ctx := tx.ctx(ctx)
+		if err := tx.forUpdate(tx.idb.NewSelect().Model(inc).Where("id = ?", id)).Scan(ctx); err != nil {
+			return found(err, "read incident", "There is no incident %s.", id)
+		}
+		if err := fn(inc); err != nil {
+			return err
+		}
+		_, err := tx.idb.NewUpdate().Model(inc).WherePK().Exec(ctx)
+		return taken(err, "update incident", "Another incident of the same problem is not closed.")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return inc, nil
+}
+
+// IncidentsByGroup returns the incidents of the group keys that are not closed. Until the transaction ends no
+// other one gets them or, where there is none, can create it.
+func (tx *Tx) IncidentsByGroup(ctx context.Context, keys []string) ([]Incident, error) {
+	ctx = tx.ctx(ctx)
+	if !tx.store.isSQLite() { // a row that is not there cannot be locked; the order prevents deadlocks
+		keys = slices.Sorted(slices.Values(keys))
+		for _, key := range slices.Compact(keys) {
+			if _, err := tx.idb.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 1))", key); err != nil {
+				return nil, wrap(err, "lock incidents")
+			}
+		}
+	}
+	var incs []Incident
+	err := tx.forUpdate(tx.idb.NewSelect().Model(&incs).Where("group_key IN (?)", bun.List(keys)).
+		Where("status <> ?", IncidentClosed).Order("group_key")).Scan(ctx)
+	return incs, wrap(err, "read incidents")
+}
+
+// SaveIncidents stores incidents, new ones and changed ones.
+func (tx *Tx) SaveIncidents(ctx context.Context, incidents []Incident) error {
+	if len(incidents) == 0 {
+		return nil
+	}
+	_, err := tx.idb.NewInsert().Model(&incidents).On("CONFLICT (id) DO UPDATE").Exec(tx.ctx(ctx))
+	return taken(err, "save incidents", "Another incident of the same problem is not closed.")
+}

@@ -1,0 +1,130 @@
+package db
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"penstock/fault"
+)
+
+const (
+	defaultPage = 50
+	largestPage = 1000
+)
+
+// Page asks for a part of a list: the first items after a cursor or the last ones before one.
+// The zero value is the first 50.
+type Page struct {
+	First  int
+	After  string
+	Last   int
+	Before string
+}
+
+// Connection is a part of a list, always in the order of the list.
+type Connection[T any] struct {
+	Items       []T
+	Cursors     []string // of the items
+	HasNext     bool
+	HasPrevious bool
+}
+
+// list reads a page of q, newest first by a time column and the id. q has *[]T as its model, items, and its filters.
+func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, column string, key func(*T) (time.Time, string)) (Connection[T], error) {
+	var c Connection[T]
+	limit, backward := p.First, p.Last > 0
+	if backward {
+		limit = p.Last
+	}
+	if p.First < 0 || p.Last < 0 || p.First > 0 && p.Last > 0 || limit > largestPage {
+		return c, fault.New(fault.Invalid, "Ask for the first or the last items, 1 to %d.", largestPage)
+	}
+	if limit == 0 {
+		limit = defaultPage
+	}
+	col := bun.Ident(column)
+	for _, bound := range []struct{ cursor, operator string }{{p.After, "<"}, {p.Before, ">"}} {
+		if bound.cursor == "" {
+			continue
+		}
+		at, id, err := parseCursor(bound.cursor)
+		if err != nil {
+			return c, err
+		}
+		q.Where("(?TableAlias.?, ?TableAlias.id) "+bound.operator+" (?, ?)", col, at, id)
+	}
+	order := "?TableAlias.? DESC, ?TableAlias.id DESC"
+	if backward {
+		order = "?TableAlias.? ASC, ?TableAlias.id ASC"
+	}
+	if err := q.OrderExpr(order, col).Limit(int64(limit + 1)).Scan(ctx); err != nil {
+		return c, wrap(err, "list")
+	}
+	c.Items = *items
+	more := len(c.Items) > limit
+	if more {
+		c.Items = c.Items[:limit]
+	}
+	if backward {
+		slices.Reverse(c.Items)
+		c.HasPrevious, c.HasNext = more, p.Before != ""
+	} else {
+		c.HasNext, c.HasPrevious = more, p.After != ""
+	}
+	c.Cursors = make([]string, len(c.Items))
+	for i := range c.Items {
+		at, id := key(&c.Items[i])
+		c.Cursors[i] = base64.RawURLEncoding.EncodeToString([]byte(at.UTC().Format(cursorTime) + " " + id))
+	}
+	return c, nil
+}
+
+const cursorTime = "2006-01-02T15:04:05.000000Z"
+
+func parseCursor(cursor string) (at time.Time, id string, err error) {
+	text, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil {
+		var stamp string
+		stamp, id, _ = strings.Cut(string(text), " ")
+		at, err = time.Parse(cursorTime, stamp)
+	}
+	if err != nil || id == "" || strings.ContainsRune(id, 0) {
+		return at, id, fault.New(fault.Invalid, "The cursor is not one of this list. Start again without it.")
+	}
+	return at, id, nil
+}
+
+// contains adds a filter that is true when one of the columns contains text, whatever its case.
+func contains(q *bun.SelectQuery, text string, columns ...string) {
+	if text = strings.TrimSpace(text); text == "" {
+		return
+	}
+	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "\x00", "").Replace(strings.ToLower(text)) + "%"
+	q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		for _, c := range columns {
+			q.WhereOr("LOWER(?TableAlias.?) LIKE ? ESCAPE '!'", bun.Ident(c), pattern)
+		}
+		return q
+	})
+}
+
+// equals adds filters for the columns whose wanted value is not empty.
+func equals[V ~string](q *bun.SelectQuery, column string, value V) {
+	if value != "" {
+		q.Where("?TableAlias.? = ?", bun.Ident(column), value)
+	}
+}
+
+// byID makes a map of rows.
+func byID[T any](rows []T, id func(*T) string) map[string]*T {
+	m := make(map[string]*T, len(rows))
+	for i := range rows {
+		m[id(&rows[i])] = &rows[i]
+	}
+	return m
+}

@@ -1,0 +1,200 @@
+package db
+
+import (
+	"context"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"penstock/fault"
+)
+
+// RunFilter selects runs; the zero value is all.
+type RunFilter struct {
+	Status         []RunStatus // any of them
+	Source         string
+	Environment    string
+	DefinitionID   string
+	DefinitionName string
+	IncidentID     string
+	DeliveryID     string
+	ParentRunID    string
+	TraceID        string
+	Trigger        Trigger
+	CreatedAfter   time.Time // inclusive
+	CreatedBefore  time.Time // exclusive
+	Search         string    // in run id, trace id, definition name, source and error
+	Page
+}
+
+func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
+	if len(f.Status) > 0 {
+		q.Where("r.status IN (?)", bun.List(f.Status))
+	}
+	equals(q, "source", f.Source)
+	equals(q, "environment", f.Environment)
+	equals(q, "definition_id", f.DefinitionID)
+	equals(q, "definition_name", f.DefinitionName)
+	equals(q, "incident_id", f.IncidentID)
+	equals(q, "delivery_id", f.DeliveryID)
+	equals(q, "parent_run_id", f.ParentRunID)
+	equals(q, "trace_id", f.TraceID)
+	equals(q, "trigger_type", f.Trigger)
+	if !f.CreatedAfter.IsZero() {
+		q.Where("r.created_at >= ?", f.CreatedAfter)
+	}
+	if !f.CreatedBefore.IsZero() {
+		q.Where("r.created_at < ?", f.CreatedBefore)
+	}
+	contains(q, f.Search, "id", "trace_id", "definition_name", "source", "error")
+	return q
+}
+
+// Run returns a run by its id.
+func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
+	r := new(Run)
+	if err := s.read.NewSelect().Model(r).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, found(err, "read run", "There is no run %s.", id)
+	}
+	return r, nil
+}
+
+// RunsByID returns runs by their ids.
+func (s *Store) RunsByID(ctx context.Context, ids []string) (map[string]*Run, error) {
+	var rs []Run
+	err := s.read.NewSelect().Model(&rs).Where("id IN (?)", bun.List(ids)).Scan(ctx)
+	return byID(rs, func(r *Run) string { return r.ID }), wrap(err, "read runs")
+}
+
+// Runs lists runs, the newest first. Payload is left out: it can be large.
+func (s *Store) Runs(ctx context.Context, f RunFilter) (Connection[Run], error) {
+	var rs []Run
+	q := f.apply(s.read.NewSelect().Model(&rs).ExcludeColumn("payload"))
+	return list(ctx, q, &rs, f.Page, "created_at", func(r *Run) (time.Time, string) { return r.CreatedAt, r.ID })
+}
+
+// CountRuns counts what [Store.Runs] lists on all pages.
+func (s *Store) CountRuns(ctx context.Context, f RunFilter) (int, error) {
+	n, err := f.apply(s.read.NewSelect().Model((*Run)(nil))).Count(ctx)
+	return int(n), wrap(err, "count runs")
+}
+
+// RunByIdempotencyKey returns the run of a definition that was started with the key.
+func (s *Store) RunByIdempotencyKey(ctx context.Context, definitionID, key string) (*Run, error) {
+	r := new(Run)
+	err := s.read.NewSelect().Model(r).Where("definition_id = ?", definitionID).Where("idempotency_key = ?", key).Scan(ctx)
+	if err != nil {
+		return nil, found(err, "read run", "There is no run with the idempotency key %q.", key)
+	}
+	return r, nil
+}
+
+// Stages returns the stage executions of a run by position and attempt.
+func (s *Store) Stages(ctx context.Context, runID string) ([]StageExecution, error) {
+	byRun, err := s.StagesByRun(ctx, []string{runID})
+	return byRun[runID], err
+}
+
+// StagesByRun returns the stage executions of several runs, each by position and attempt.
+func (s *Store) StagesByRun(ctx context.Context, runIDs []string) (map[string][]StageExecution, error) {
+	var stages []StageExecution
+	err := s.read.NewSelect().Model(&stages).Where("run_id IN (?)", bun.List(runIDs)).
+		Order("run_id", "position", "attempt").Scan(ctx)
+	byRun := make(map[string][]StageExecution, len(runIDs))
+	for _, st := range stages {
+		byRun[st.RunID] = append(byRun[st.RunID], st)
+	}
+	return byRun, wrap(err, "read stages")
+}
+
+// Events returns the events of a run after a sequence number, at most limit.
+func (s *Store) Events(ctx context.Context, runID string, after int64, limit int) ([]RunEvent, error) {
+	var events []RunEvent
+	err := s.read.NewSelect().Model(&events).Where("run_id = ?", runID).Where("seq > ?", after).
+		Order("seq").Limit(int64(limit)).Scan(ctx)
+	return events, wrap(err, "read events")
+}
+
+// PendingRuns returns the ids of runs that were accepted before olderThan and have not begun, the oldest first.
+func (s *Store) PendingRuns(ctx context.Context, olderThan time.Time, limit int) ([]string, error) {
+	var ids []string
+	err := s.read.NewSelect().Model((*Run)(nil)).Column("id").Where("status = ?", RunPending).
+		Where("created_at < ?", olderThan).Order("created_at", "id").Limit(int64(limit)).Scan(ctx, &ids)
+	return ids, wrap(err, "read pending runs")
+}
+
+// UnfinishedCount counts the runs that have not ended.
+func (s *Store) UnfinishedCount(ctx context.Context) (pending, running int, err error) {
+	var rows []struct {
+		Status RunStatus
+		N      int
+	}
+	err = s.read.NewSelect().Model((*Run)(nil)).Column("status").ColumnExpr("count(*) AS n").
+		Where("status IN (?, ?)", RunPending, RunRunning).Group("status").Scan(ctx, &rows)
+	for _, r := range rows {
+		if r.Status == RunPending {
+			pending = r.N
+		} else {
+			running = r.N
+		}
+	}
+	return pending, running, wrap(err, "count unfinished runs")
+}
+
+// CancelRun ends a run. Its epoch is raised, so that what is still under way for it is refused; its unfinished
+// stages are cancelled, and the events say so. A cancelled run is returned as it is; one that has ended
+// otherwise is fault.Conflict.
+func (s *Store) CancelRun(ctx context.Context, runID, reason string, now time.Time) (*Run, error) {
+	run := new(Run)
+	err := s.inWriter(ctx, func(tx *Tx) error {
+		ctx := tx.ctx(ctx)
+		if err := tx.forUpdate(tx.idb.NewSelect().Model(run).Where("id = ?", runID)).Scan(ctx); err != nil {
+			return found(err, "cancel run", "There is no run %s.", runID)
+		}
+		if run.Status == RunCancelled {
+			return nil
+		}
+		if run.Status.Terminal() {
+			return fault.New(fault.Conflict, "Run %s has ended: it is %s.", runID, run.Status)
+		}
+		run.Status, run.Error, run.FinishedAt = RunCancelled, reason, now
+		run.Epoch++
+		if _, err := tx.idb.NewUpdate().Model(run).Column("status", "error", "finished_at", "epoch").WherePK().Exec(ctx); err != nil {
+			return wrap(err, "cancel run")
+		}
+		var stages []StageExecution
+		if err := tx.idb.NewUpdate().Model(&stages).Set("status = ?", StageCancelled).Set("finished_at = ?", now).
+			Where("run_id = ?", runID).Where("status IN (?, ?, ?)", StagePending, StageRunning, StageRetrying).
+			Returning("*").Scan(ctx); err != nil {
+			return wrap(err, "cancel stages")
+		}
+		var sequence int64
+		if err := tx.idb.NewSelect().Model((*RunEvent)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").
+			Where("run_id = ?", runID).Scan(ctx, &sequence); err != nil {
+			return wrap(err, "cancel run")
+		}
+		var events []*RunEvent
+		for _, st := range stages {
+			sequence++
+			events = append(events, &RunEvent{RunID: runID, Sequence: sequence, Kind: "stage", NodeID: st.NodeID, Attempt: st.Attempt, Status: string(StageCancelled), At: now})
+		}
+		events = append(events, &RunEvent{RunID: runID, Sequence: sequence + 1, Kind: "run", Status: string(RunCancelled), Text: reason, At: now})
+		return wrap(tx.exec(tx.addEvents(events, false)...), "cancel run")
+	})
+	if err != nil {
+		return nil, err
+	}
+	return run, nil
+}
+
+// AddRuns stores new runs.
+func (tx *Tx) AddRuns(ctx context.Context, runs []Run) error {
+	if len(runs) == 0 {
+		return nil
+	}
+	_, err := tx.idb.NewInsert().Model(&runs).Exec(tx.ctx(ctx))
+	if isUnique(err) {
+		return fault.Wrap(ErrDuplicate, fault.Conflict, "A run with this idempotency key exists.")
+	}
+	return wrap(err, "add runs")
+}
