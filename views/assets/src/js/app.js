@@ -1,0 +1,10 @@
+// The pages work without this file; it makes them quicker to use.
+import "htmx.org"
+import "htmx.org/dist/ext/hx-sse.js"
+import "./time.js"
+import "./copy.js"
+import "./toasts.js"
+import "./keys.js"
+import "./editor.js"
+import "./timeline.js"
+import "./live.js"

@@ -1,0 +1,32 @@
+// The live run: says whether the stream is up, follows the log, refreshes the open stage.
+const state = value => { const line = document.getElementById("live-state"); if (line) line.dataset.state = value }
+
+document.addEventListener("htmx:sse:after:connection", () => state("live"))
+document.addEventListener("htmx:sse:error", () => state("lost"))
+document.addEventListener("htmx:sse:before:connection", event => { if (event.detail.connection.attempt > 0) state("lost") })
+document.addEventListener("htmx:sse:close", event => { if (event.detail.reason === "message") state("off") })
+
+// A stage that changed while its details are open: fetch them again.
+document.addEventListener("htmx:sse:after:message", () => {
+  const panel = document.querySelector("#panel[data-node]")
+  const row = panel && document.getElementById(`stage-${panel.dataset.node}`)
+  if (!row || row.dataset.version === panel.dataset.version) return
+  panel.dataset.version = row.dataset.version
+  panel.dispatchEvent(new CustomEvent("stage-changed"))
+})
+
+// The stage that is open is marked, in the list and in the graph, also after a swap.
+function mark() {
+  const node = document.querySelector("#panel")?.dataset.node
+  for (const element of document.querySelectorAll("[data-stage]")) element.toggleAttribute("data-current", element.dataset.stage === node)
+}
+document.addEventListener("htmx:after:swap", mark)
+
+// The log keeps to its end while the reader is there.
+const log = document.getElementById("log")
+if (log) {
+  let atEnd = true
+  log.addEventListener("scroll", () => { atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24 })
+  new MutationObserver(() => { if (atEnd) log.scrollTop = log.scrollHeight }).observe(log, { childList: true, subtree: true })
+  if (document.getElementById("live-state")?.dataset.state === "live") log.scrollTop = log.scrollHeight
+}

@@ -1,0 +1,158 @@
+package views
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Page is what the frame around every page needs.
+type Page struct {
+	Title   string
+	Section string // overview, incidents, runs, definitions, settings
+	User    string
+	Session bool   // the user can sign out; false for API tokens
+	Flash   string // what the change that led here did, "" for nothing
+	Theme   string // light, dark, or "" as the system says
+}
+
+// Fragment names a part of a page that HTMX asks for alone.
+type Fragment string
+
+const (
+	ResultsFragment Fragment = "results" // of a list
+	ChecksFragment  Fragment = "checks"  // of a draft definition
+	PanelFragment   Fragment = "panel"   // of a run: the open stage
+	ChannelFragment Fragment = "channel" // of the settings: one channel
+	CardFragment    Fragment = "card"    // of an incident: its state and actions
+)
+
+// Pager links to the pages before and after; empty addresses are not shown.
+type Pager struct{ Newer, Older string }
+
+// Option of a select field.
+type Option struct{ Value, Label string }
+
+// mark is how a state looks: never by colour alone.
+type mark struct{ tone, icon, text string }
+
+var marks = map[string]mark{
+	"pending":      {"calm", "circle-dashed", "Pending"},
+	"running":      {"busy", "loader-circle", "Running"},
+	"completed":    {"good", "circle-check", "Completed"},
+	"succeeded":    {"good", "circle-check", "Succeeded"},
+	"partial":      {"warn", "circle-alert", "Partial"},
+	"failed":       {"bad", "circle-x", "Failed"},
+	"cancelled":    {"calm", "ban", "Cancelled"},
+	"retrying":     {"warn", "rotate-cw", "Retrying"},
+	"skipped":      {"calm", "circle-slash", "Skipped"},
+	"waiting":      {"calm", "circle-dashed", "Not started"},
+	"open":         {"bad", "flame", "Open"},
+	"acknowledged": {"held", "user-check", "Acknowledged"},
+	"resolved":     {"good", "circle-check", "Resolved"},
+	"closed":       {"calm", "archive", "Closed"},
+	"firing":       {"bad", "flame", "Firing"},
+	"critical":     {"bad", "octagon-alert", "Critical"},
+	"error":        {"bad", "circle-x", "Error"},
+	"warning":      {"warn", "triangle-alert", "Warning"},
+	"info":         {"calm", "info", "Info"},
+	"active":       {"good", "circle-check", "Active"},
+	"inactive":     {"calm", "circle-minus", "Inactive"},
+	"untested":     {"calm", "circle-dashed", "Not tested"},
+	"passed":       {"good", "circle-check", "Test passed"},
+	"revoked":      {"calm", "ban", "Revoked"},
+	"expired":      {"calm", "alarm-clock", "Expired"},
+}
+
+func markOf(state string) mark {
+	if m, ok := marks[state]; ok {
+		return m
+	}
+	return mark{"calm", "circle-dot", state}
+}
+
+// Tones of log lines and notes.
+const (
+	ToneGood = "good"
+	ToneWarn = "warn"
+	ToneBad  = "bad"
+	ToneCalm = "calm"
+	ToneBusy = "busy"
+)
+
+var nodeIcons = map[string]string{
+	"ingest": "inbox", "context": "gauge", "check": "stethoscope", "intelligence": "brain",
+	"transform": "shuffle", "condition": "git-branch", "notify": "send", "pipeline": "workflow",
+}
+
+func nodeIcon(nodeType string) string {
+	if icon, ok := nodeIcons[nodeType]; ok {
+		return icon
+	}
+	return "circle-dot"
+}
+
+func machine(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func absolute(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC" }
+func clock(t time.Time) string    { return t.UTC().Format("15:04:05") }
+
+// duration in the words that the script in assets/src/js/time.js uses too.
+func duration(d time.Duration) string {
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", d.Milliseconds())
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%.0f s", d.Seconds())
+	case d < time.Hour:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	}
+	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// short is the beginning and the end of an id, enough to tell ids of one day apart.
+func short(id string) string {
+	if len(id) <= 13 {
+		return id
+	}
+	return id[:4] + "…" + id[len(id)-6:]
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// DefinitionURL is the page of a definition.
+func DefinitionURL(name string) string { return "/admin/definitions/" + url.PathEscape(name) }
+
+// RunURL is the page of a run.
+func RunURL(id string) string { return "/admin/runs/" + url.PathEscape(id) }
+
+// IncidentURL is the page of an incident.
+func IncidentURL(id string) string { return "/admin/incidents/" + url.PathEscape(id) }
+
+// safeLink returns the address if a person may follow it from text that strangers wrote: absolute,
+// http or https, with a plain host name; else "" and it is shown as text.
+func safeLink(raw string) string {
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= ' ' || r == '\\' || r == 0x7f }) {
+		return ""
+	}
+	if !strings.HasPrefix(raw, "http://") && !strings.HasPrefix(raw, "https://") {
+		return ""
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" || u.User != nil {
+		return ""
+	}
+	for _, r := range u.Host {
+		if r > 0x7e { // look-alike letters; the browser shows such names as xn--…
+			return ""
+		}
+	}
+	return raw
+}
