@@ -86,13 +86,13 @@ func (c *Client) DialContext(ctx context.Context, network, addr string) (net.Con
 	return dialer.DialContext(ctx, network, addr)
 }
 
-// check decides about one attempt; address is what will really be dialled.
+// check decides about one attempt; address is what will really be dialled (an IPv4-mapped address
+// arrives here as the IPv4 address that it is).
 func (a allowList) check(network, address string, byName bool) error {
 	target, err := netip.ParseAddrPort(address)
 	if err != nil || (network != "tcp4" && network != "tcp6") {
 		return blocked()
 	}
-	target = netip.AddrPortFrom(target.Addr().Unmap(), target.Port())
 	if a.exact[target] || a.exact[netip.AddrPortFrom(target.Addr(), 0)] {
 		return nil
 	}

@@ -198,7 +198,7 @@ func TestRecipients(t *testing.T) {
 		return m
 	}
 	t.Run("a channel replaces them", func(t *testing.T) {
-		if _, err := send(t, server, map[string]any{"to": []string{}}, to("a@example.com", `"B, b" <b@example.com>`, `"a b"@example.com`)); err != nil {
+		if _, err := send(t, server, map[string]any{"to": []string{}, "from": `"pen stock"@example.com`}, to("a@example.com", `"B, b" <b@example.com>`, `"a b"@example.com`)); err != nil {
 			t.Fatal(err)
 		}
 		if r := server.Requests()[0]; fmt.Sprintf("%q", r.To) != `["a@example.com" "b@example.com" "a b@example.com"]` {

@@ -14,6 +14,7 @@ import (
 
 	"penstock/drivers/notify/email"
 	"penstock/drivers/notify/notifytest"
+	"penstock/drivers/outbound"
 	"penstock/fault"
 )
 
@@ -115,5 +116,24 @@ func TestSilentServer(t *testing.T) {
 				t.Errorf("%v (retry %v)", err, retry)
 			}
 		})
+	}
+}
+
+func TestBlockedServer(t *testing.T) {
+	t.Parallel()
+	guarded, err := outbound.New(outbound.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := notifytest.Deps(t, nil)
+	deps.Dial = guarded.DialContext
+	server := notifytest.NewSMTP(t, notifytest.SMTPOptions{TLS: "none"})
+	driver, err := email.Kind(deps).Build(t.Context(), json.RawMessage(config(server, map[string]any{"tls": "none"})))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = driver.Send(t.Context(), notifytest.Message())
+	if _, retry := fault.Retryable(err); retry || fault.Of(err).Message != "The target is not allowed (blocked)." || server.Count() != 0 {
+		t.Errorf("%v, %d mails", err, server.Count())
 	}
 }
