@@ -29,6 +29,7 @@ type Options struct {
 	Env       func(string) string // environment for {"env": …} references; nil: os.Getenv
 	Workers   int                 // stages that run at the same time; default 256
 	Backlog   int                 // runs that may wait for a start before deliveries are refused; default 5,000
+	Drain     time.Duration       // how long running stages may go on after Run's context has ended; default 12 s
 	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
 	Log       *slog.Logger        // nil: discard
 }

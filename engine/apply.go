@@ -18,9 +18,9 @@ import (
 	"penstock/fault"
 )
 
-// A file of [Engine.Apply] holds a channel if it has the key driver at the top, else a definition.
+// AppliedFile is a file of [Engine.Apply]. It holds a channel if it has the key driver at the top, else a definition.
 // The name is the key name, else the file's name without its ending.
-type appliedFile struct {
+type AppliedFile struct {
 	Name        string            `json:"name"`
 	Driver      string            `json:"driver"`
 	Config      json.RawMessage   `json:"config"`
@@ -34,7 +34,7 @@ type appliedFile struct {
 // channels first, then definitions. All files are read and checked before anything is written.
 // prune deletes definitions that are in no file; dryRun only says what would be done.
 func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, actor string, out io.Writer) error {
-	files, err := readFiles(dir)
+	files, err := ReadFiles(dir)
 	if err != nil {
 		return err
 	}
@@ -73,13 +73,14 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	return e.prune(ctx, keep, dryRun, out)
 }
 
-func readFiles(dir string) (map[string]appliedFile, error) {
+// ReadFiles reads the files of a directory for [Engine.Apply], by path.
+func ReadFiles(dir string) (map[string]AppliedFile, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "%s cannot be read as a directory.", dir)
 	}
 	defer func() { _ = root.Close() }()
-	files := map[string]appliedFile{}
+	files := map[string]AppliedFile{}
 	entries, err := fs.ReadDir(root.FS(), ".")
 	if err != nil {
 		return nil, err
@@ -93,11 +94,11 @@ func readFiles(dir string) (map[string]appliedFile, error) {
 		if err != nil {
 			return nil, err
 		}
-		doc, err := definition.JSON(data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", entry.Name(), err)
+		doc, issues := definition.JSON(data)
+		if len(issues) > 0 {
+			return nil, fault.New(fault.Invalid, "%s: %s", entry.Name(), issues[0].Message)
 		}
-		var f appliedFile
+		var f AppliedFile
 		var probe map[string]json.RawMessage
 		if err := json.Unmarshal(doc, &probe); err != nil {
 			return nil, fault.New(fault.Invalid, "%s: the file must hold an object.", entry.Name())
@@ -118,7 +119,7 @@ func readFiles(dir string) (map[string]appliedFile, error) {
 	return files, nil
 }
 
-func (e *Engine) applyOne(ctx context.Context, f appliedFile, dryRun bool, actor string) (string, error) {
+func (e *Engine) applyOne(ctx context.Context, f AppliedFile, dryRun bool, actor string) (string, error) {
 	if f.Driver != "" {
 		if dryRun {
 			kind, err := e.o.Notify.Get(f.Driver)

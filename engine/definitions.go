@@ -4,19 +4,24 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
+
+	"github.com/tidwall/sjson"
 
 	"penstock/db"
 	"penstock/drivers"
 	"penstock/engine/definition"
-	"penstock/engine/expr"
 	"penstock/fault"
 )
 
 // namesFor is how long a looked-up name holds: as long as a change made by another process may take
 // to be seen here. Changes made by this process are seen at once.
 const namesFor = time.Second
+
+// validName is what definitions and channels may be called.
+var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,254}$`)
 
 // Error says that the document is invalid and begins with the first problem.
 func (e *InvalidError) Error() string {
@@ -80,7 +85,7 @@ func (e *Engine) Validate(ctx context.Context, config []byte) (Validation, error
 
 // SaveDefinition creates or changes a definition. A configuration that differs makes a new version.
 func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error) {
-	if !definition.ValidName(in.Name) {
+	if !validName.MatchString(in.Name) {
 		return nil, false, nil, fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name)
 	}
 	save := db.DefinitionSave{
@@ -98,10 +103,7 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 			return nil, false, nil, err
 		}
 		warnings = v.Warnings
-		doc, err := definition.JSON(in.Config)
-		if err != nil {
-			return nil, false, nil, err
-		}
+		doc, _ := definition.JSON(in.Config) // Check has read it already
 		if save.Config, save.Secrets, err = e.liftSecrets(in.Name, doc, in.Admin); err != nil {
 			return nil, false, nil, err
 		}
@@ -168,7 +170,7 @@ func (e *Engine) mapNodeSecrets(doc json.RawMessage, replace func(nodeID, path s
 				return nil, err
 			}
 			if string(out) != string(node.Config[s.settings]) {
-				if doc, err = definition.Replace(doc, fmt.Sprintf("/nodes/%d/config/%s", i, s.settings), out); err != nil {
+				if doc, err = sjson.SetRawBytes(doc, fmt.Sprintf("nodes.%d.config.%s", i, s.settings), out); err != nil {
 					return nil, err
 				}
 			}
@@ -247,7 +249,7 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 	if _, err := check(issues); err != nil {
 		return nil, err
 	}
-	p := &plan{Plan: checked, versionID: version.ID, types: map[string]NodeType{}, nodes: map[string]Node{}, conditions: map[string]conditions{}}
+	p := &plan{Plan: checked, versionID: version.ID, types: map[string]NodeType{}, nodes: map[string]Node{}}
 	for _, t := range e.o.Types {
 		p.types[t.Name] = t
 	}
@@ -258,18 +260,6 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 			return nil, fmt.Errorf("build node %s: %w", node.ID, err)
 		}
 		p.nodes[node.ID] = built
-		var cond conditions
-		if node.When != "" {
-			if cond.when, err = expr.Compile(node.When, expr.Options{Kind: expr.Bool}); err != nil {
-				return nil, err
-			}
-		}
-		if node.SkipIfCondition != "" {
-			if cond.skipIf, err = expr.Compile(definition.SkipCondition(node.SkipIfCondition), expr.Options{Kind: expr.Bool}); err != nil {
-				return nil, err
-			}
-		}
-		p.conditions[node.ID] = cond
 		if node.Type == "ingest" && p.ingest == nil {
 			p.ingest = node
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/dbos-inc/dbos-transact-golang/dbos"
+	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite"
 	"github.com/dbos-inc/dbos-transact-golang/dbos/internals"
 	"github.com/google/uuid"
 
@@ -26,7 +27,6 @@ const (
 
 	sweepEvery    = 500 * time.Millisecond
 	takeoverEvery = 500 * time.Millisecond
-	drainTimeout  = 12 * time.Second
 )
 
 // Engine accepts deliveries and works runs. Make one with [New], then keep [Engine.Run] running.
@@ -65,6 +65,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.Backlog <= 0 {
 		o.Backlog = 2000
 	}
+	if o.Drain <= 0 {
+		o.Drain = 12 * time.Second
+	}
 	e := &Engine{
 		o: o, store: o.Store, hub: o.Hub, log: o.Log, id: "local",
 		slots:    make(chan struct{}, o.Workers),
@@ -100,7 +103,8 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 }
 
 // Run works until ctx ends, then lets running stages finish for a few seconds and gives the rest up
-// to the next process. It leaves no goroutine behind.
+// to the next process. It leaves no goroutine behind. It closes the database's pool, which the
+// workflow library shares: stop the doors first, close the store after.
 func (e *Engine) Run(ctx context.Context) error {
 	err := e.store.WithAdvisoryLock(ctx, "penstock engine migration", func() error { return e.dbos.Launch() })
 	if err != nil {
@@ -124,10 +128,10 @@ func (e *Engine) Run(ctx context.Context) error {
 	return nil
 }
 
-// drain waits until no stage is being worked, at most drainTimeout, then interrupts what is left:
+// drain waits until no stage is being worked, at most Options.Drain, then interrupts what is left:
 // those runs go on in the next process.
 func (e *Engine) drain() {
-	deadline := time.After(drainTimeout)
+	deadline := time.After(e.o.Drain)
 	for range cap(e.slots) {
 		select {
 		case e.slots <- struct{}{}:
@@ -269,9 +273,9 @@ func (e *Engine) listenOnce(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case n, ok := <-place.Notifications():
+		case n, ok := <-place.Notifications:
 			if !ok {
-				return errors.New("connection closed")
+				return place.Err()
 			}
 			e.heard(n)
 		case <-tick.C:
@@ -304,9 +308,9 @@ func (e *Engine) takeOver(dead []string) error {
 // heard acts on a notification of another process (or our own echo).
 func (e *Engine) heard(n db.Notification) {
 	switch n.Channel {
-	case db.ChannelEvents:
+	case db.EventChannel:
 		e.hub.Wake(n.Payload)
-	case db.ChannelControl:
+	case db.ControlChannel:
 		if cancel, ok := e.live.Load(n.Payload); ok {
 			cancel.(context.CancelCauseFunc)(errCancelled)
 		}

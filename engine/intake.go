@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"penstock/db"
@@ -38,12 +39,12 @@ type intakeOutcome struct {
 }
 
 type incidentChange struct {
-	ID       string         `json:"id"`
-	Kind     string         `json:"kind"`
-	Revision int            `json:"revision"`
-	Severity db.Severity    `json:"severity"`
-	Alerts   []int          `json:"alerts"` // indexes into the batch, most severe first
-	Incident map[string]any `json:"incident"`
+	ID       string          `json:"id"`
+	Kind     string          `json:"kind"`
+	Revision int             `json:"revision"`
+	Severity db.Severity     `json:"severity"`
+	Alerts   []int           `json:"alerts"` // indexes into the batch, most severe first
+	Incident json.RawMessage `json:"incident"`
 }
 
 func (c incidentChange) changed() bool { return c.Kind != ChangeRepeated }
@@ -64,7 +65,7 @@ func (o *intakeOutcome) of(incidentID string, p *parsed) IntakeResult {
 	if i := slices.IndexFunc(o.Incidents, func(c incidentChange) bool { return c.ID == incidentID }); i >= 0 {
 		c = o.Incidents[i]
 	}
-	r.IncidentID, r.Severity, r.Changed, r.Incident = c.ID, c.Severity, c.changed(), c.Incident
+	r.IncidentID, r.Severity, r.Changed, r.Incident = c.ID, c.Severity, c.changed(), plainObject(c.Incident)
 	if c.changed() {
 		r.Change = fmt.Sprintf("%s@%d", c.ID, c.Revision)
 	}
@@ -232,10 +233,14 @@ func (o *intakeOutcome) apply(ctx context.Context, tx *db.Tx, deliveryID string,
 			o.Touched++
 		}
 		changed = append(changed, *g.incident)
+		snapshot, err := json.Marshal(incidentData(g.incident, publicURL))
+		if err != nil {
+			return err
+		}
 		slices.SortStableFunc(g.alerts, func(a, b int) int { return severityOf(&batch[b]).Rank() - severityOf(&batch[a]).Rank() })
 		o.Incidents = append(o.Incidents, incidentChange{
 			ID: g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
-			Alerts: g.alerts, Incident: incidentData(g.incident, publicURL),
+			Alerts: g.alerts, Incident: snapshot,
 		})
 	}
 	slices.SortStableFunc(o.Incidents, func(a, b incidentChange) int {
@@ -402,7 +407,7 @@ func severityOf(a *alerts.Alert) db.Severity { return db.Severity(a.Severity) }
 
 // groupKey identifies a problem: the alert's name and the host it is about.
 func groupKey(a *alerts.Alert) string {
-	sum := sha256.Sum256([]byte(a.Name + "\x00" + a.Host))
+	sum := sha256.Sum256([]byte(a.Name + "\x00" + strings.ToLower(a.Host)))
 	return hex.EncodeToString(sum[:16])
 }
 

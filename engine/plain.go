@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"encoding/json"
 	"time"
 
 	"penstock/db"
@@ -39,16 +40,11 @@ func batchAlertData(source string, a *alerts.Alert) map[string]any {
 		"name": a.Name, "host": a.Host, "source": source, "fingerprint": a.Fingerprint, "status": string(a.Status),
 		"severity": string(a.Severity), "severity_text": a.SeverityText, "summary": a.Summary, "description": a.Description,
 		"labels": stringMap(a.Labels), "annotations": stringMap(a.Annotations),
-		"starts_at": stamp(a.StartsAt), "ends_at": nil, "url": a.URL,
+		"starts_at": stamp(a.StartsAt), "ends_at": nil, "url": a.URL, "links": plainLinks(a.Links),
 	}
 	if a.EndsAt != nil {
 		d["ends_at"] = stamp(*a.EndsAt)
 	}
-	links := make([]any, len(a.Links))
-	for i, l := range a.Links {
-		links[i] = map[string]any{"text": l.Text, "url": l.URL}
-	}
-	d["links"] = links
 	return d
 }
 
@@ -64,6 +60,22 @@ func stringMap(m map[string]string) map[string]any {
 	out := make(map[string]any, len(m))
 	for k, v := range m {
 		out[k] = v
+	}
+	return out
+}
+
+func linksOf(raw json.RawMessage) []any {
+	var links []alerts.Link
+	if len(raw) > 0 {
+		_ = json.Unmarshal(raw, &links) // written by describe
+	}
+	return plainLinks(links)
+}
+
+func plainLinks(links []alerts.Link) []any {
+	out := make([]any, len(links))
+	for i, l := range links {
+		out[i] = map[string]any{"text": l.Text, "url": l.URL}
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -53,11 +54,15 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (Accepted, error) {
 		ID: newID(), TraceID: newID(), Definition: in.Definition, ContentType: in.ContentType,
 		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReceivedAt: now,
 	}
+	var understood *parsed
 	refuse := func(cause error) (Accepted, error) {
 		release()
 		delivery.Status, delivery.Error = "rejected", fault.Of(cause).Message
-		if fault.Of(cause) == alerts.ErrNoAlerts {
+		if errors.Is(cause, alerts.ErrNoAlerts) {
 			delivery.Status = "no_alerts"
+		}
+		if understood != nil && len(understood.batch.Notes) > 0 {
+			delivery.Error += " " + strings.Join(understood.batch.Notes, " ")
 		}
 		if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {
 			return Accepted{}, err
@@ -67,7 +72,7 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (Accepted, error) {
 	if target.err != nil {
 		return refuse(target.err)
 	}
-	understood, err := e.parse(target.plan, doc, in.Source, in.Header, in.Body)
+	understood, err = e.parse(target.plan, doc, in.Source, in.Header, in.Body)
 	if understood != nil {
 		delivery.Source = understood.source
 	}
@@ -147,8 +152,7 @@ func (e *Engine) parseAlerts(source string, payload any, header http.Header, bod
 		}
 	}
 	if source == "" {
-		object, _ := payload.(map[string]any)
-		found, err := alerts.Detect(e.o.Sources, header, object)
+		found, err := alerts.Detect(e.o.Sources, header, payload)
 		if err != nil {
 			return nil, err
 		}

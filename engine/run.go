@@ -37,8 +37,9 @@ type progress struct {
 	mu      sync.Mutex // guards seq and last: events are numbered in the order they are queued
 	seq     int64
 	last    *db.Commit
-	lost    error // first write that failed: we no longer own the run
-	started bool  // the run's status running was queued
+	lost    error  // first write that failed: we no longer own the run
+	started bool   // the run's status running was queued
+	once    func() // gives the delivery's room back, may be nil
 	results map[string]*nodeState
 	failure string // set when a required node has finally failed
 }
@@ -197,13 +198,12 @@ func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, no
 			return fmt.Sprintf("skip_if_errors: %s has errors", id), nil
 		}
 	}
-	c := p.plan.conditions[node.ID]
-	if c.when == nil && c.skipIf == nil {
+	if node.RunIf == nil && node.SkipIf == nil {
 		return "", nil
 	}
 	vars := p.vars(node, now)
-	if c.skipIf != nil {
-		hit, err := boolean(ctx, c.skipIf, vars)
+	if node.SkipIf != nil {
+		hit, err := boolean(ctx, node.SkipIf, vars)
 		if err != nil {
 			return "", fault.Wrap(err, fault.Unprocessable, "skip_if_condition cannot be evaluated: %s", clean(err))
 		}
@@ -211,8 +211,8 @@ func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, no
 			return "skip_if_condition: " + node.SkipIfCondition, nil
 		}
 	}
-	if c.when != nil {
-		hit, err := boolean(ctx, c.when, vars)
+	if node.RunIf != nil {
+		hit, err := boolean(ctx, node.RunIf, vars)
 		if err != nil {
 			return "", fault.Wrap(err, fault.Unprocessable, "when cannot be evaluated: %s", clean(err))
 		}
@@ -535,15 +535,11 @@ func (p *progress) vars(node *definition.PlanNode, now time.Time) expr.Vars {
 	nodes := make(map[string]any, len(node.Upstream))
 	for _, id := range node.Upstream {
 		r := p.results[id]
-		errs := make([]any, len(r.errors))
-		for i, text := range r.errors {
-			errs[i] = text
-		}
 		out := r.output
 		if out == nil {
 			out = map[string]any{}
 		}
-		nodes[id] = map[string]any{"output": out, "errors": errs, "has_errors": len(errs) > 0, "skipped": r.status == db.StageSkipped}
+		nodes[id] = expr.NodeVar(out, r.errors, r.status == db.StageSkipped)
 	}
 	return p.data.vars(p.info(), nodes, now)
 }

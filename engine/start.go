@@ -30,26 +30,15 @@ type runData struct {
 
 // vars are the names an expression may use.
 func (d *runData) vars(run RunInfo, nodes map[string]any, now time.Time) expr.Vars {
-	alerts := make([]any, len(d.alerts))
-	var first any
-	for i, a := range d.alerts {
-		alerts[i] = a
+	v := expr.Vars{Payload: d.payload, Alerts: d.alerts, Incident: d.incident, Nodes: nodes, Now: now, Run: map[string]any{
+		"id": run.ID, "trace_id": run.TraceID, "definition": run.Definition,
+		"definition_version": int64(run.DefinitionVersion), "source": run.Source,
+		"environment": run.Environment, "trigger": string(run.Trigger), "url": run.URL,
+	}}
+	if len(d.alerts) > 0 {
+		v.Alert = d.alerts[0]
 	}
-	if len(alerts) > 0 {
-		first = alerts[0]
-	}
-	var incident any
-	if d.incident != nil {
-		incident = d.incident
-	}
-	return expr.Vars{
-		"payload": d.payload, "alert": first, "alerts": alerts, "incident": incident, "nodes": nodes, "now": now,
-		"run": map[string]any{
-			"id": run.ID, "trace_id": run.TraceID, "definition": run.Definition,
-			"definition_version": int64(run.DefinitionVersion), "source": run.Source,
-			"environment": run.Environment, "trigger": string(run.Trigger), "url": run.URL,
-		},
-	}
+	return v
 }
 
 // prepare makes the progress of a run that was accepted in this process: nothing has to be read again.
@@ -281,14 +270,11 @@ func retryStore[T any](ctx context.Context, read func() (T, error)) (T, error) {
 // plan is a compiled definition version.
 type plan struct {
 	*definition.Plan
-	versionID  string
-	types      map[string]NodeType
-	nodes      map[string]Node
-	conditions map[string]conditions
-	ingest     *definition.PlanNode // the first ingest node, nil without one
+	versionID string
+	types     map[string]NodeType
+	nodes     map[string]Node
+	ingest    *definition.PlanNode // the first ingest node, nil without one
 }
-
-type conditions struct{ when, skipIf *expr.Program }
 
 // compiled caches what is made from definitions and channels. A version never changes, but the
 // channels it names may: everything is dropped when this process changes one, and after a moment

@@ -19,13 +19,12 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 	if reason = strings.TrimSpace(reason); reason != "" {
 		text += ": " + reason
 	}
-	run, events, err := e.store.CancelRun(ctx, runID, text, time.Now().UTC().Truncate(time.Microsecond))
+	run, err := e.store.CancelRun(ctx, runID, text, time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return nil, err
 	}
-	e.hub.Publish(events)
-	e.heard(db.Notification{Channel: db.ChannelControl, Payload: runID})
-	if err := e.store.Notify(ctx, db.ChannelControl, runID); err != nil {
+	e.heard(db.Notification{Channel: db.ControlChannel, Payload: runID})
+	if err := e.store.Notify(ctx, db.ControlChannel, runID); err != nil {
 		e.log.Warn("tell other processes of a cancel", "run_id", runID, "error", err)
 	}
 	return run, nil
@@ -62,11 +61,10 @@ func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error
 	if actor != "" {
 		text += " by " + actor
 	}
-	run, events, err := e.store.RetryRun(ctx, runID, again, text, time.Now().UTC().Truncate(time.Microsecond))
+	run, err = e.store.RetryRun(ctx, runID, again, text, time.Now().UTC().Truncate(time.Microsecond))
 	if err != nil {
 		return nil, err
 	}
-	e.hub.Publish(events)
 	e.startSoon(*run)
 	return run, nil
 }

@@ -5,6 +5,8 @@ package definition
 import (
 	"encoding/json"
 	"time"
+
+	"penstock/engine/expr"
 )
 
 // Version is the only document version there is.
@@ -16,31 +18,38 @@ const (
 	DefaultTimeout    = 300 * time.Second
 )
 
+// The bounds of a document.
+const (
+	MaxNodes = 200
+	MaxSize  = 256 << 10 // bytes of its compact JSON
+	MaxInput = 512 << 10 // bytes of what is decoded: JSON or YAML with its white space and comments
+)
+
 // Document is a decoded pipeline definition.
 type Document struct {
 	Version     string    `json:"version" jsonschema:"title=Version,enum=1.0,description=Version of the document format."`
-	Description string    `json:"description,omitempty" jsonschema:"title=Description"`
+	Description string    `json:"description,omitempty" jsonschema:"title=Description,description=What the pipeline is for."`
 	Defaults    *Defaults `json:"defaults,omitempty" jsonschema:"title=Defaults,description=What holds for nodes that say nothing."`
-	Nodes       []Node    `json:"nodes" jsonschema:"title=Nodes,minItems=1"`
+	Nodes       []Node    `json:"nodes" jsonschema:"title=Nodes,minItems=1,maxItems=200,description=The steps. If no node has next\\, they run one after another in this order. If any has\\, next draws the graph: nodes that nothing leads to start first and nodes that do not depend on each other run in parallel."`
 }
 
 // Defaults holds for every node that does not say otherwise.
 type Defaults struct {
-	MaxRetries     *int `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000"`
-	TimeoutSeconds *int `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400"`
+	MaxRetries     *int `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000,description=How often a failed attempt is repeated if the error may pass. 3 if nothing is written."`
+	TimeoutSeconds *int `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400,description=If nothing is written: notify 10 and intelligence 20\\, everything else 300."`
 }
 
 // Node is one step.
 type Node struct {
-	ID              string          `json:"id" jsonschema:"title=ID,pattern=^[A-Za-z_][A-Za-z0-9_]*$"`
-	Type            string          `json:"type" jsonschema:"title=Type"`
+	ID              string          `json:"id" jsonschema:"title=ID,pattern=^[A-Za-z_][A-Za-z0-9_]*$,maxLength=255,description=Unique name of the node. Expressions see its result as nodes.<id>."`
+	Type            string          `json:"type" jsonschema:"title=Type,description=What the node does."`
 	Config          json.RawMessage `json:"config,omitempty"`
 	Next            *Next           `json:"next,omitempty"`
-	Required        *bool           `json:"required,omitempty" jsonschema:"title=Required,default=true"`
-	When            string          `json:"when,omitempty" jsonschema:"title=Run only if,description=CEL"`
-	SkipIfErrors    []string        `json:"skip_if_errors,omitempty"`
-	SkipIfCondition string          `json:"skip_if_condition,omitempty" jsonschema:"title=Skip if,description=CEL"`
-	MaxRetries      *int            `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000"`
+	Required        *bool           `json:"required,omitempty" jsonschema:"title=Required,default=true,description=Whether the run fails if this node finally fails. If not\\, the run goes on and ends as partial."`
+	When            string          `json:"when,omitempty" jsonschema:"title=Run only if,minLength=1,description=CEL expression. The node is skipped unless it is true."`
+	SkipIfErrors    []string        `json:"skip_if_errors,omitempty" jsonschema:"title=Skip if these had errors,uniqueItems=true,description=Ids of upstream nodes. The node is skipped if one of them has errors."`
+	SkipIfCondition string          `json:"skip_if_condition,omitempty" jsonschema:"title=Skip if,minLength=1,description=CEL expression. The node is skipped if it is true. <id>.has_errors is short for nodes.<id>.has_errors."`
+	MaxRetries      *int            `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000,description=How often a failed attempt is repeated if the error may pass."`
 	TimeoutSeconds  *int            `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400"`
 }
 
@@ -62,7 +71,7 @@ const (
 // Issue is one thing that is wrong, or may be, with a document.
 type Issue struct {
 	Path     string   `json:"path"` // JSON pointer into the document
-	Code     string   `json:"code"` // stable: missing_id, unknown_type, cycle, …
+	Code     string   `json:"code"` // stable, see the Code constants
 	Message  string   `json:"message"`
 	Severity Severity `json:"severity"`
 	NodeID   string   `json:"node_id,omitempty"`
@@ -108,11 +117,13 @@ type PlanNode struct {
 	Node
 	Position     int // in the document
 	Needs        []Edge
-	Upstream     []string // all ancestors, nearest first
+	Upstream     []string // all ancestors, nearest first: no node stands behind one that it needs
 	Required     bool
 	MaxRetries   int
 	Timeout      time.Duration
 	SkipIfErrors []string
+	RunIf        *expr.Program // compiled When, nil if nothing is written
+	SkipIf       *expr.Program // compiled SkipIfCondition, nil if nothing is written
 }
 
 // Edge leads here from a predecessor; Outcome is set if it is taken for that outcome only.

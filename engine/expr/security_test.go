@@ -118,7 +118,7 @@ func TestHostileExpressionsAreStopped(t *testing.T) {
 			if took > limit {
 				t.Errorf("took %v", took)
 			}
-			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 32<<20 {
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > 64<<20 {
 				t.Errorf("allocated %d MB", allocated>>20)
 			}
 		})

@@ -1,0 +1,502 @@
+package engine_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"penstock/db"
+	"penstock/db/dbtest"
+	"penstock/db/seal"
+	"penstock/drivers"
+	"penstock/drivers/ai"
+	"penstock/drivers/alerts"
+	"penstock/drivers/alerts/alertmanager"
+	"penstock/drivers/alerts/generic"
+	"penstock/drivers/alerts/grafana"
+	"penstock/drivers/notify"
+	"penstock/engine"
+	"penstock/engine/definition"
+	"penstock/fault"
+)
+
+// script is a node type whose behaviour a test decides per node id: it counts its attempts.
+type script struct {
+	mu    sync.Mutex
+	calls map[string][]engine.Input
+	do    map[string]func(context.Context, engine.Input) (engine.Output, error)
+}
+
+func newScript() *script {
+	return &script{calls: map[string][]engine.Input{}, do: map[string]func(context.Context, engine.Input) (engine.Output, error){}}
+}
+
+func (s *script) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
+	s.mu.Lock()
+	s.calls[in.NodeID] = append(s.calls[in.NodeID], in)
+	do := s.do[in.NodeID]
+	s.mu.Unlock()
+	if do == nil {
+		return engine.Output{Data: map[string]any{"node": in.NodeID}}, nil
+	}
+	return do(ctx, in)
+}
+
+func (s *script) on(id string, do func(context.Context, engine.Input) (engine.Output, error)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.do[id] = do
+}
+
+func (s *script) count(id string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.calls[id])
+}
+
+func (s *script) last(id string) engine.Input {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[id][len(s.calls[id])-1]
+}
+
+func (s *script) types() []engine.NodeType {
+	kind := func(name string, branches, effects bool, node engine.Node) engine.NodeType {
+		return engine.NodeType{
+			Type:  definition.Type{Name: name, Title: name, Schema: json.RawMessage(`{"type":"object"}`), Branches: branches, SideEffects: effects},
+			Build: func(json.RawMessage) (engine.Node, error) { return node, nil },
+		}
+	}
+	return []engine.NodeType{kind("step", false, false, s), kind("effect", false, true, s), kind("fork", true, false, s), kind("ingest", false, false, ingest{})}
+}
+
+// ingest is the smallest node that takes a delivery in.
+type ingest struct{}
+
+func (ingest) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
+	r, err := in.Services.Intake(ctx, in.Run, in.Payload, "")
+	if err != nil {
+		return engine.Output{}, err
+	}
+	out := engine.Output{Data: map[string]any{"incident_id": r.IncidentID, "changed": r.Changed}, IncidentID: r.IncidentID, Change: r.Change}
+	if !r.Changed && in.Run.Trigger == db.TriggerWebhook {
+		out.SkipRest = "repeat"
+	}
+	return out, nil
+}
+
+// stack is a running engine on a store.
+type stack struct {
+	*engine.Engine
+	t      testing.TB
+	store  *db.Store
+	script *script
+	stop   func()
+}
+
+func start(t testing.TB, store *db.Store, hub *engine.Hub, sc *script) *stack {
+	t.Helper()
+	sealer, err := seal.New(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(t.Context(), engine.Options{
+		Store: store, Hub: hub, Sealer: sealer, Types: sc.types(),
+		Sources: drivers.NewRegistry(alertmanager.Kind(), grafana.Kind(), generic.Kind()),
+		Drain:   50 * time.Millisecond,
+		Notify:  drivers.NewRegistry[notify.Driver](), AI: drivers.NewRegistry[ai.Provider](),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx) }()
+	s := &stack{Engine: e, t: t, store: store, script: sc}
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("engine: %v", err)
+		}
+	})
+	t.Cleanup(s.stop)
+	for e.Ready(t.Context()) != nil {
+		time.Sleep(5 * time.Millisecond) // the engine has no signal for "up" but readiness
+	}
+	return s
+}
+
+func eachStore(t *testing.T, test func(t *testing.T, store *db.Store, hub *engine.Hub)) {
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		hub := engine.NewHub()
+		test(t, dbtest.Open(t, db.Options{URL: url, OnCommit: hub.Publish}), hub)
+	})
+}
+
+func each(t *testing.T, test func(t *testing.T, s *stack)) {
+	eachStore(t, func(t *testing.T, store *db.Store, hub *engine.Hub) { test(t, start(t, store, hub, newScript())) })
+}
+
+func (s *stack) define(name, nodes string) {
+	s.t.Helper()
+	config := json.RawMessage(fmt.Sprintf(`{"version":"1.0","nodes":%s}`, nodes))
+	if _, _, _, err := s.SaveDefinition(s.t.Context(), engine.DefinitionInput{Name: name, Config: config, Actor: "test"}); err != nil {
+		s.t.Fatalf("define %s: %v", name, err)
+	}
+}
+
+func (s *stack) run(name string) engine.RunResult {
+	s.t.Helper()
+	run, err := s.Execute(s.t.Context(), engine.ExecuteInput{Definition: name})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return s.wait(run.ID)
+}
+
+func (s *stack) wait(id string) engine.RunResult {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := s.Wait(ctx, id)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if !r.Status.Terminal() {
+		s.t.Fatalf("run is %s and waits for %s", r.Status, *r.WaitingFor)
+	}
+	return r
+}
+
+func (s *stack) statuses(r engine.RunResult) string {
+	var list []string
+	for id, n := range r.NodeResults {
+		list = append(list, id+"="+string(n.Status))
+	}
+	slices.Sort(list)
+	return string(r.Status) + ": " + strings.Join(list, " ")
+}
+
+func failing(err error) func(context.Context, engine.Input) (engine.Output, error) {
+	return func(context.Context, engine.Input) (engine.Output, error) { return engine.Output{}, err }
+}
+
+func TestOrder(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		final := failing(fault.New(fault.Unprocessable, "no"))
+		s.script.on("bad", final)
+		s.script.on("left", func(context.Context, engine.Input) (engine.Output, error) {
+			return engine.Output{Data: map[string]any{"branch": "a"}, Branch: "a"}, nil
+		})
+		cases := []struct{ name, nodes, want string }{
+			{"without next nodes run in list order",
+				`[{"id":"one","type":"step"},{"id":"two","type":"step"}]`,
+				"completed: one=succeeded two=succeeded"},
+			{"a join waits for both branches",
+				`[{"id":"a","type":"step","next":["b","c"]},{"id":"b","type":"step","next":"d"},{"id":"c","type":"step","next":"d"},{"id":"d","type":"step"}]`,
+				"completed: a=succeeded b=succeeded c=succeeded d=succeeded"},
+			{"a node whose branch is not taken is skipped, a join behind it runs",
+				`[{"id":"left","type":"fork","next":{"a":"x","b":"y"}},{"id":"x","type":"step","next":"end"},{"id":"y","type":"step","next":["end","only"]},{"id":"end","type":"step"},{"id":"only","type":"step"}]`,
+				"completed: end=succeeded left=succeeded only=skipped x=succeeded y=skipped"},
+			{"a required failure ends the run and what follows is not started",
+				`[{"id":"bad","type":"step"},{"id":"two","type":"step"}]`,
+				"failed: bad=failed two=skipped"},
+			{"an optional failure makes the run partial",
+				`[{"id":"bad","type":"step","required":false},{"id":"two","type":"step"}]`,
+				"partial: bad=failed two=succeeded"},
+			{"skip_if_errors looks at the named node",
+				`[{"id":"bad","type":"step","required":false},{"id":"two","type":"step","skip_if_errors":["bad"]},{"id":"three","type":"step"}]`,
+				"partial: bad=failed three=succeeded two=skipped"},
+			{"skip_if_condition has its short form",
+				`[{"id":"bad","type":"step","required":false},{"id":"two","type":"step","skip_if_condition":"bad.has_errors"}]`,
+				"partial: bad=failed two=skipped"},
+			{"when decides",
+				`[{"id":"one","type":"step"},{"id":"two","type":"step","when":"nodes.one.output.node == 'other'"},{"id":"three","type":"step","when":"nodes.one.output.node == 'one'"}]`,
+				"completed: one=succeeded three=succeeded two=skipped"},
+			{"when that cannot be evaluated fails the node",
+				`[{"id":"one","type":"step"},{"id":"two","type":"step","when":"nodes.one.output.missing > 3"}]`,
+				"failed: one=succeeded two=failed"},
+		}
+		for i, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				name := fmt.Sprintf("order-%d", i)
+				s.define(name, c.nodes)
+				if got := s.statuses(s.run(name)); got != c.want {
+					t.Errorf("got  %s\nwant %s", got, c.want)
+				}
+			})
+		}
+	})
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		s.define("two", `[{"id":"one","type":"step"},{"id":"two","type":"effect"}]`)
+		r := s.run("two")
+		read := func(after int64) (got []string) {
+			next := after
+			for ev, err := range s.Watch(t.Context(), r.RunID, after) {
+				if err != nil {
+					t.Fatal(err)
+				}
+				next++
+				if ev.Sequence != next {
+					t.Fatalf("sequence %d after %d", ev.Sequence, next-1)
+				}
+				got = append(got, strings.Trim(ev.NodeID+" "+ev.Status, " "))
+			}
+			return got
+		}
+		want := "running, one running, one succeeded, two running, two succeeded, completed"
+		if got := strings.Join(read(0), ", "); got != want {
+			t.Errorf("got %s", got)
+		}
+		if got := strings.Join(read(4), ", "); got != "two succeeded, completed" {
+			t.Errorf("after 4: %s", got)
+		}
+		if got := read(6); len(got) != 0 {
+			t.Errorf("after the end: %v", got)
+		}
+	})
+}
+
+func TestRetry(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		t.Run("an error that may pass is tried again, every attempt has a row", func(t *testing.T) {
+			s.script.on("flaky", func(_ context.Context, in engine.Input) (engine.Output, error) {
+				if in.Attempt == 1 {
+					return engine.Output{}, fault.Retry(fault.New(fault.Unavailable, "503"), 0)
+				}
+				return engine.Output{Data: map[string]any{"key": in.Key}}, nil
+			})
+			s.define("flaky", `[{"id":"flaky","type":"effect"}]`)
+			r := s.run("flaky")
+			stages, err := s.store.Stages(t.Context(), r.RunID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Status != db.RunCompleted || len(stages) != 2 || stages[0].Status != db.StageFailed || stages[1].Status != db.StageSucceeded {
+				t.Fatalf("%s, stages %+v", r.Status, stages)
+			}
+			if wait := stages[1].StartedAt.Sub(stages[0].FinishedAt); wait < time.Second || wait > 3*time.Second {
+				t.Errorf("waited %s, want 1 to 2 s", wait)
+			}
+		})
+		t.Run("a failed run continues at the failed node", func(t *testing.T) {
+			broken := true
+			s.script.on("mend", func(context.Context, engine.Input) (engine.Output, error) {
+				if broken {
+					return engine.Output{}, errors.New("cause")
+				}
+				return engine.Output{}, nil
+			})
+			s.define("mend", `[{"id":"first","type":"step"},{"id":"mend","type":"step"},{"id":"last","type":"step"}]`)
+			r := s.run("mend")
+			if got := s.statuses(r); got != "failed: first=succeeded last=skipped mend=failed" {
+				t.Fatal(got)
+			}
+			if *r.Error != "mend failed: internal error" {
+				t.Errorf("error text %q", *r.Error)
+			}
+			broken = false
+			before := s.script.count("first")
+			if _, err := s.Retry(t.Context(), r.RunID, "test"); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.statuses(s.wait(r.RunID)); got != "completed: first=succeeded last=succeeded mend=succeeded" {
+				t.Error(got)
+			}
+			if s.script.count("first") != before {
+				t.Error("a finished node ran again")
+			}
+			if _, err := s.Retry(t.Context(), r.RunID, "test"); !fault.Is(err, fault.Conflict) {
+				t.Errorf("retry of a completed run: %v", err)
+			}
+		})
+		t.Run("the timeout is per attempt", func(t *testing.T) {
+			s.script.on("slow", func(ctx context.Context, in engine.Input) (engine.Output, error) {
+				if in.Attempt == 1 {
+					<-ctx.Done()
+					return engine.Output{}, ctx.Err()
+				}
+				return engine.Output{}, nil
+			})
+			s.define("slow", `[{"id":"slow","type":"step","timeout_seconds":1}]`)
+			r := s.run("slow")
+			if r.Status != db.RunCompleted || r.NodeResults["slow"].Attempt != 2 {
+				t.Errorf("%s after attempt %d", r.Status, r.NodeResults["slow"].Attempt)
+			}
+		})
+		t.Run("a panic fails the node, not the process", func(t *testing.T) {
+			s.script.on("panics", func(context.Context, engine.Input) (engine.Output, error) { panic("secret detail") })
+			s.define("panics", `[{"id":"panics","type":"step"}]`)
+			if r := s.run("panics"); r.Status != db.RunFailed || strings.Contains(*r.Error, "secret") {
+				t.Errorf("%s: %s", r.Status, *r.Error)
+			}
+		})
+	})
+}
+
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		started := make(chan struct{})
+		ended := make(chan error, 1)
+		s.script.on("hang", func(ctx context.Context, _ engine.Input) (engine.Output, error) {
+			close(started)
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return engine.Output{}, ctx.Err()
+		})
+		s.define("hang", `[{"id":"hang","type":"step"},{"id":"after","type":"step"}]`)
+		run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: "hang"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-started
+		for ev := range s.Watch(t.Context(), run.ID, 0) { // until it is on record that the stage runs
+			if ev.NodeID == "hang" {
+				break
+			}
+		}
+		if _, err := s.Cancel(t.Context(), run.ID, "enough", "ada"); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the running stage was not interrupted")
+		}
+		r := s.wait(run.ID)
+		if r.Status != db.RunCancelled || *r.Error != "Cancelled by ada: enough" || r.NodeResults["hang"].Status != db.StageCancelled {
+			t.Errorf("%+v", r)
+		}
+		s.define("quick", `[{"id":"one","type":"step"}]`)
+		if _, err := s.Cancel(t.Context(), s.run("quick").RunID, "", ""); !fault.Is(err, fault.Conflict) {
+			t.Errorf("cancel of an ended run: %v", err)
+		}
+	})
+}
+
+func TestDeliveries(t *testing.T) {
+	t.Parallel()
+	firing, err := os.ReadFile("testdata/alertmanager-firing.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolved := []byte(strings.NewReplacer(`"firing"`, `"resolved"`, "0001-01-01T00:00:00Z", "2020-08-08T15:00:00Z").Replace(string(firing)))
+	each(t, func(t *testing.T, s *stack) {
+		s.define("named", `[{"id":"ingest","type":"ingest"},{"id":"tell","type":"effect"}]`)
+		post := func(body []byte) []engine.RunResult {
+			t.Helper()
+			a, err := s.Receive(t.Context(), engine.Inbound{Definition: "named", Body: body, ContentType: "application/json"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			results := []engine.RunResult{s.wait(*a.RunID)}
+			children, err := s.store.Runs(t.Context(), db.RunFilter{ParentRunID: *a.RunID})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range children.Items {
+				results = append(results, s.wait(c.ID))
+			}
+			return results
+		}
+		first := post(firing)
+		if len(first) != 2 || *first[0].IncidentID == *first[1].IncidentID {
+			t.Fatalf("a group with two hosts is two incidents, each with a run: %+v", first)
+		}
+		keys := map[string]bool{}
+		for _, in := range s.script.calls["tell"] {
+			keys[in.Key] = true
+			if in.Incident["severity"] != "critical" || len(in.Alerts) != 1 {
+				t.Errorf("the node sees %v and %d alerts", in.Incident, len(in.Alerts))
+			}
+		}
+		if len(keys) != 2 {
+			t.Errorf("keys %v", keys)
+		}
+		again := post(firing)
+		if len(again) != 1 || again[0].NodeResults["tell"].SkipReason != "repeat" {
+			t.Errorf("a repeat starts nothing: %+v", again)
+		}
+		if s.script.count("tell") != 2 {
+			t.Errorf("told %d times", s.script.count("tell"))
+		}
+		over := post(resolved)
+		if len(over) != 2 || s.script.last("tell").Incident["status"] != "resolved" {
+			t.Errorf("resolve: %d runs, %v", len(over), s.script.last("tell").Incident)
+		}
+		back := post(firing)
+		if len(back) != 2 || s.script.last("tell").Incident["occurrence"] != int64(2) {
+			t.Errorf("reopen: %d runs, %v", len(back), s.script.last("tell").Incident)
+		}
+		t.Run("a body without alerts is kept and refused", func(t *testing.T) {
+			_, err := s.Receive(t.Context(), engine.Inbound{Definition: "named", Source: "alertmanager", Body: []byte(`{"version":"4","groupKey":"x","alerts":[]}`)})
+			if !errors.Is(err, alerts.ErrNoAlerts) {
+				t.Fatalf("got %v", err)
+			}
+		})
+	})
+}
+
+func TestRestart(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		sc := newScript()
+		open := func() *stack {
+			hub := engine.NewHub()
+			store, err := db.Open(t.Context(), db.Options{URL: url, OnCommit: hub.Publish, PoolSize: 8})
+			if err == nil {
+				_, err = store.Migrate(t.Context())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := start(t, store, hub, sc)
+			stop := s.stop
+			s.stop = sync.OnceFunc(func() { stop(); _ = store.Close() })
+			t.Cleanup(s.stop)
+			return s
+		}
+		s := open()
+		began := make(chan struct{}, 2)
+		release := make(chan struct{})
+		sc.on("long", func(ctx context.Context, _ engine.Input) (engine.Output, error) {
+			began <- struct{}{}
+			select {
+			case <-release:
+				return engine.Output{}, nil
+			case <-ctx.Done():
+				return engine.Output{}, ctx.Err()
+			}
+		})
+		s.define("long", `[{"id":"first","type":"step"},{"id":"long","type":"effect"},{"id":"last","type":"step"}]`)
+		run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: "long"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-began
+		s.stop()
+		close(release)
+		next := open()
+		r := next.wait(run.ID)
+		if got := next.statuses(r); got != "completed: first=succeeded last=succeeded long=succeeded" {
+			t.Error(got)
+		}
+		if sc.count("first") != 1 || sc.count("long") != 2 || r.NodeResults["long"].Attempt != 2 {
+			t.Errorf("first ran %d times, long %d, attempt %d", sc.count("first"), sc.count("long"), r.NodeResults["long"].Attempt)
+		}
+	})
+}
