@@ -18,8 +18,9 @@ const (
 )
 
 // writer commits what has gathered while the previous commit was under way: under load many writes share one
-// fsync, without load a write does not wait for others. There is no timer. A batch is one transaction; what
-// the writes of one kind have in common is one statement.
+// fsync, without load a write does not wait for others. There is no timer. A batch is one transaction; all
+// writes of a kind are one statement per table. SQLite has one writer; PostgreSQL has one per kind, so that
+// nearly every batch is of one kind and goes to the server as one text, in one round trip.
 type writer struct {
 	store   *Store
 	tasks   chan *task // acceptances, starts, closures: answered by the first attempt
@@ -155,15 +156,7 @@ func (s *Store) attempt(batch []*task) (rest []*task, down error) {
 	if len(all) == 0 {
 		return nil, nil
 	}
-	events, err := s.writerTx(func(tx *Tx) error {
-		for _, u := range all {
-			u.err = tx.try(u, len(all) > 1)
-			if _, down := unavailable(u.err); u.err != nil && (down || len(all) == 1) {
-				return u.err
-			}
-		}
-		return nil
-	})
+	events, err := s.writerTx(all)
 	if _, down := unavailable(err); down {
 		return postpone(batch, err), err
 	}
@@ -213,16 +206,17 @@ func (t *task) begun() bool {
 
 // unit is the tasks of a batch that are written together: all of one kind, or one closure.
 type unit struct {
-	tasks []*task
-	write func(*Tx, []*task) error
-	err   error
+	tasks   []*task
+	write   func(*Tx, []*task) error
+	oneText bool // write sends all that it changes in one text
+	err     error
 }
 
 // units sorts a batch and leaves out the tasks whose caller has gone.
 func units(batch []*task) (all []*unit) {
-	accepts := &unit{write: (*Tx).writeAcceptances}
-	starts := &unit{write: (*Tx).writeStarts}
-	runs := &unit{write: (*Tx).writeRuns}
+	accepts := &unit{write: (*Tx).writeAcceptances, oneText: true}
+	starts := &unit{write: (*Tx).writeStarts, oneText: true}
+	runs := &unit{write: (*Tx).writeRuns, oneText: true}
 	for _, t := range batch {
 		switch {
 		case !t.begun():

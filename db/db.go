@@ -37,8 +37,9 @@ type Store struct {
 	pool   *pgxpool.Pool   // PostgreSQL only
 	config *pgx.ConnConfig // PostgreSQL only: for connections outside the pools, without time limits
 
-	accepts *writer // acceptances
-	runs    *writer // everything of runs; the same as accepts on SQLite, where it also takes the closures of InTx
+	runs    *writer // run writes and cancellations; on SQLite everything
+	accepts *writer
+	starts  *writer
 
 	unwell   atomic.Bool // the newest write failed because the database could not work
 	failed   chan struct{}
@@ -83,13 +84,16 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) startWriters() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
-	s.runs = newWriter(s)
-	s.accepts = s.runs
-	if !s.isSQLite() {
-		s.accepts = newWriter(s)
-		s.writers.Go(func() { s.accepts.run(ctx) })
+	start := func() *writer {
+		w := newWriter(s)
+		s.writers.Go(func() { w.run(ctx) })
+		return w
 	}
-	s.writers.Go(func() { s.runs.run(ctx) })
+	s.runs = start()
+	s.accepts, s.starts = s.runs, s.runs
+	if !s.isSQLite() {
+		s.accepts, s.starts = start(), start()
+	}
 }
 
 // Close commits what is queued, if the database answers, and closes all connections. No method may be called after it.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 
@@ -106,7 +107,7 @@ func (c *Commit) Wait(ctx context.Context) error {
 // pending run becomes running. Several callers share a commit. A run that has ended is fault.Conflict.
 func (s *Store) StartRun(ctx context.Context, id string) (*Run, error) {
 	start := &runStart{id: id, now: time.Now()}
-	if err := s.runs.do(ctx, &task{start: start}); err != nil {
+	if err := s.starts.do(ctx, &task{start: start}); err != nil {
 		return nil, wrap(err, "start run "+id)
 	}
 	return start.run, nil
@@ -172,13 +173,13 @@ func (tx *Tx) refuseDuplicates(ts []*task) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	where := make([][]string, len(keys))
+	values := make([]bun.TupleValues, len(keys))
 	for i, k := range keys {
-		where[i] = []string{k.DefinitionID, k.IdempotencyKey}
+		values[i] = bun.Tuple([]string{k.DefinitionID, k.IdempotencyKey})
 	}
 	var stored []key
 	if err := tx.idb.NewSelect().Model((*Run)(nil)).Column("definition_id", "idempotency_key").
-		Where("(definition_id, idempotency_key) IN (?)", bun.List(where)).Scan(tx.base, &stored); err != nil {
+		Where("(definition_id, idempotency_key) IN (VALUES ?)", bun.List(values)).Scan(tx.base, &stored); err != nil {
 		return err
 	}
 	seen := map[key]bool{}
@@ -201,7 +202,7 @@ func (tx *Tx) refuseDuplicates(ts []*task) error {
 	return nil
 }
 
-// writeStarts raises the epochs of several runs. Runs are locked in the order of their ids, as in writeRuns.
+// writeStarts raises the epochs of several runs. Runs are locked in the order of their ids, as in fence.
 func (tx *Tx) writeStarts(ts []*task) error {
 	ids := make([]string, len(ts))
 	for i, t := range ts {
@@ -240,7 +241,7 @@ func (tx *Tx) whyNotStarted(id string) error {
 
 // writeRuns writes the stages, events and changes of several runs, leaving out those whose epoch has changed.
 func (tx *Tx) writeRuns(ts []*task) error {
-	epochs, err := tx.lockEpochs(ts)
+	epochs, fence, err := tx.fence(ts)
 	if err != nil {
 		return err
 	}
@@ -291,7 +292,45 @@ func (tx *Tx) writeRuns(ts []*task) error {
 	if len(changes) > 0 {
 		queries = append(queries, tx.changeRuns(changes))
 	}
-	return tx.exec(append(queries, tx.addEvents(events, again)...)...)
+	if len(stages)+len(events)+len(changes) == 0 {
+		return nil
+	}
+	queries = append(fence, append(queries, tx.addEvents(events, again)...)...)
+	err = tx.exec(queries...)
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == divisionByZero {
+		return errFence
+	}
+	return err
+}
+
+const divisionByZero = "22012"
+
+// fence makes sure that only writes of the current epochs are stored. Inside a transaction it locks and reads
+// the epochs. Where all goes in one text, it takes the epochs that the writes expect and returns a statement
+// that locks the runs and fails unless they are right.
+func (tx *Tx) fence(ts []*task) (epochs map[string]int, check []schema.QueryAppender, err error) {
+	if !tx.implicit {
+		epochs, err = tx.lockEpochs(ts)
+		return epochs, nil, err
+	}
+	epochs = make(map[string]int, len(ts))
+	for _, t := range ts {
+		if epoch, ok := epochs[t.run.RunID]; ok && epoch != t.run.Epoch {
+			return nil, nil, errFence
+		}
+		epochs[t.run.RunID] = t.run.Epoch
+	}
+	var ids []string
+	var pairs []bun.TupleValues
+	for id, epoch := range epochs {
+		ids = append(ids, id)
+		pairs = append(pairs, bun.Tuple([]any{id, epoch}))
+	}
+	held := tx.forUpdate(tx.store.write.NewSelect().Model((*Run)(nil)).Column("id").Where("id IN (?)", bun.List(ids)).
+		Where("(id, epoch) IN (VALUES ?)", bun.List(pairs)).Order("id"))
+	return epochs, []schema.QueryAppender{
+		tx.store.write.NewSelect().ColumnExpr("1 / (count(*) = ?)::int", len(ids)).TableExpr("(?) AS held", held),
+	}, nil
 }
 
 // lockEpochs reads the epochs of the runs and keeps them as they are until the commit.

@@ -115,12 +115,12 @@ func (s *Store) Events(ctx context.Context, runID string, after int64, limit int
 	return events, wrap(err, "read events")
 }
 
-// PendingRuns returns the ids of runs that were accepted before olderThan and have not begun, the oldest first.
-func (s *Store) PendingRuns(ctx context.Context, olderThan time.Time, limit int) ([]string, error) {
-	var ids []string
-	err := s.read.NewSelect().Model((*Run)(nil)).Column("id").Where("status = ?", RunPending).
-		Where("created_at < ?", olderThan).Order("created_at", "id").Limit(int64(limit)).Scan(ctx, &ids)
-	return ids, wrap(err, "read pending runs")
+// PendingRuns returns the runs (id and epoch only) that were accepted before olderThan and have not begun, the oldest first.
+func (s *Store) PendingRuns(ctx context.Context, olderThan time.Time, limit int) ([]Run, error) {
+	var runs []Run
+	err := s.read.NewSelect().Model(&runs).Column("id", "epoch").Where("status = ?", RunPending).
+		Where("created_at < ?", olderThan).Order("created_at", "id").Limit(int64(limit)).Scan(ctx)
+	return runs, wrap(err, "read pending runs")
 }
 
 // UnfinishedCount counts the runs that have not ended.

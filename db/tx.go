@@ -3,6 +3,7 @@ package db
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,7 +21,12 @@ type Tx struct {
 	// base replaces the context of the caller where several callers share the transaction:
 	// one that gives up must not end it for the others.
 	base context.Context
+
+	implicit bool // there is no BEGIN: what is written goes in one text
 }
+
+// errFence says that a text was refused because of an epoch; which one is found out in an explicit transaction.
+var errFence = errors.New("an epoch has changed")
 
 func (tx *Tx) ctx(ctx context.Context) context.Context {
 	if tx.base != nil {
@@ -46,24 +52,47 @@ func (s *Store) inWriter(ctx context.Context, fn func(*Tx) error) error {
 	return wrap(s.runs.do(ctx, &task{closure: fn}), "write")
 }
 
-// writerTx runs fn in a transaction of a writer and returns the events to publish.
-func (s *Store) writerTx(fn func(*Tx) error) ([]RunEvent, error) {
+// writerTx writes units in one transaction of a writer. A unit that is refused has its err set; the others are
+// stored unless err says that nothing is. It returns the events to publish.
+func (s *Store) writerTx(units []*unit) (events []RunEvent, err error) {
 	tx := &Tx{store: s, base: context.Background()}
-	var err error
-	if s.isSQLite() {
-		err = s.sqliteTx(tx, fn)
-	} else {
+	switch {
+	case s.isSQLite():
+		err = s.sqliteTx(tx, units)
+	default:
 		var cancel context.CancelFunc
 		tx.base, cancel = context.WithTimeout(tx.base, flushTimeout)
 		defer cancel()
-		err = s.postgresTx(tx.base, tx, fn)
+		if err = errFence; len(units) == 1 && units[0].oneText {
+			// PostgreSQL makes one text of several statements a transaction by itself.
+			tx.idb, tx.implicit = s.write, true
+			err = tx.writeUnits(units)
+		}
+		if errors.Is(err, errFence) {
+			tx.implicit = false
+			err = s.postgresTx(tx.base, tx, func(tx *Tx) error { return tx.writeUnits(units) })
+		}
 	}
 	if _, down := unavailable(err); down {
 		s.unwell.Store(true)
 	} else if err == nil {
 		s.unwell.Store(false)
 	}
-	return tx.events, err
+	if err != nil {
+		return nil, err
+	}
+	return tx.events, nil
+}
+
+func (tx *Tx) writeUnits(units []*unit) error {
+	tx.events = nil
+	for _, u := range units {
+		u.err = tx.try(u, len(units) > 1)
+		if _, down := unavailable(u.err); u.err != nil && (down || len(units) == 1) {
+			return u.err
+		}
+	}
+	return nil
 }
 
 func (s *Store) postgresTx(ctx context.Context, tx *Tx, fn func(*Tx) error) error {
@@ -73,8 +102,9 @@ func (s *Store) postgresTx(ctx context.Context, tx *Tx, fn func(*Tx) error) erro
 	})
 }
 
-// sqliteTx speaks BEGIN and COMMIT itself: database/sql would give a connection whose COMMIT failed back to the pool with the transaction still open.
-func (s *Store) sqliteTx(tx *Tx, fn func(*Tx) error) error {
+// sqliteTx speaks BEGIN and COMMIT itself: database/sql would give a connection whose COMMIT failed back to the
+// pool with the transaction still open.
+func (s *Store) sqliteTx(tx *Tx, units []*unit) error {
 	if err := s.hasFailed(); err != nil {
 		return err
 	}
@@ -87,11 +117,10 @@ func (s *Store) sqliteTx(tx *Tx, fn func(*Tx) error) error {
 		return err
 	}
 	tx.idb = conn
-	if err = fn(tx); err == nil {
+	if err = tx.writeUnits(units); err == nil {
 		_, err = conn.ExecContext(tx.base, "COMMIT")
 	}
 	if err != nil {
-		tx.events = nil
 		if isFsync(err) {
 			s.fail(err)
 		}
