@@ -39,6 +39,11 @@ var matrix = map[string]Scope{
 	"DELETE /orchestration/channels/{name}/":    Edit,
 	"POST /orchestration/channels/{name}/test/": Edit,
 
+	// API tokens.
+	"GET /orchestration/tokens/":           Admin,
+	"POST /orchestration/tokens/":          Admin,
+	"DELETE /orchestration/tokens/{name}/": Admin,
+
 	// GraphQL. A WebSocket may bring its credential in its first message, so the upgrade is open and
 	// every operation is checked; any other GET is treated like the POST.
 	"POST /graphql":             Authenticated,

@@ -84,3 +84,21 @@ func (s *Service) derive(ctx context.Context, purpose string) (string, error) {
 	mac.Write([]byte(purpose + "\x00" + id))
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)), nil
 }
+
+// Run removes sessions that have ended, now and then, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	every := time.NewTicker(time.Hour)
+	defer every.Stop()
+	for {
+		if n, err := s.store.DeleteExpiredSessions(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("ended sessions were not removed", "err", err)
+		} else if n > 0 {
+			s.log.Debug("ended sessions removed", "count", n)
+		}
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}

@@ -92,6 +92,7 @@ func (s *Service) startSession(w http.ResponseWriter, r *http.Request, user db.U
 	if err != nil {
 		return err
 	}
+	ctx = With(ctx, principalOf(user))
 	if err := s.sessions.Clear(ctx); err != nil {
 		return err
 	}
@@ -100,20 +101,19 @@ func (s *Service) startSession(w http.ResponseWriter, r *http.Request, user db.U
 	}
 	s.sessions.Put(ctx, "user", user.ID)
 	s.sessions.Put(ctx, "proof", proof(user))
-	return s.commit(ctx, w)
-}
-
-func (s *Service) commit(ctx context.Context, w http.ResponseWriter) error {
-	s.sessions.Put(ctx, "seen", time.Now().Unix())
-	token, expiry, err := s.sessions.Commit(ctx)
+	token, err := s.commit(ctx)
 	if err != nil {
 		return err
 	}
-	if w != nil {
-		s.sessions.WriteSessionCookie(ctx, w, token, s.sessions.Deadline(ctx))
-	}
-	_ = expiry
+	// The cookie lasts as long as the session may; the store knows when it has been idle for too long.
+	s.sessions.WriteSessionCookie(ctx, w, token, s.sessions.Deadline(ctx))
 	return nil
+}
+
+func (s *Service) commit(ctx context.Context) (token string, err error) {
+	s.sessions.Put(ctx, "seen", time.Now().Unix())
+	token, _, err = s.sessions.Commit(ctx)
+	return token, err
 }
 
 func (s *Service) load(r *http.Request) (context.Context, error) {
@@ -145,13 +145,18 @@ func (s *Service) fromSession(r *http.Request) (Principal, error) {
 	if err != nil || !user.DisabledAt.IsZero() || s.sessions.GetString(ctx, "proof") != proof(*user) {
 		return Principal{}, s.sessions.Destroy(ctx)
 	}
+	p := principalOf(*user)
 	if time.Since(time.Unix(s.sessions.GetInt64(ctx, "seen"), 0)) > sessionTouch {
 		// A store that cannot be written must not sign everybody out.
-		if err := s.commit(ctx, nil); err != nil {
+		if _, err := s.commit(With(ctx, p)); err != nil {
 			s.log.Warn("the last use of a session was not recorded", "user", user.Name, "err", err)
 		}
 	}
-	return Principal{Kind: KindSession, ID: user.ID, Name: user.Name, Scopes: Role(user.Role).Scopes()}, nil
+	return p, nil
+}
+
+func principalOf(u db.User) Principal {
+	return Principal{Kind: KindSession, ID: u.ID, Name: u.Name, Scopes: Role(u.Role).Scopes()}
 }
 
 // proof changes with the password and the role.
@@ -160,15 +165,18 @@ func proof(u db.User) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// sessionStore is scs's view of the store. Only the methods with a context are called.
+// sessionStore is scs's view of the store. Only the methods with a context are called; the user whose
+// session it is comes as the principal of the context.
 type sessionStore struct{ db *db.Store }
 
 func (s sessionStore) FindCtx(ctx context.Context, hash string) ([]byte, bool, error) {
-	return s.db.FindSession(ctx, hash)
+	data, _, ok, err := s.db.FindSession(ctx, hash)
+	return data, ok, err
 }
 
 func (s sessionStore) CommitCtx(ctx context.Context, hash string, data []byte, expiry time.Time) error {
-	return s.db.SaveSession(ctx, hash, data, expiry)
+	p, _ := From(ctx)
+	return s.db.SaveSession(ctx, hash, p.ID, data, expiry)
 }
 
 func (s sessionStore) DeleteCtx(ctx context.Context, hash string) error {

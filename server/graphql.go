@@ -10,9 +10,6 @@ import (
 )
 
 func (s *Server) graphqlRoutes(graphql http.Handler) []route {
-	if graphql == nil {
-		return nil
-	}
 	playground := graph.Playground()
 	serve := func(h http.Handler) handler {
 		return func(w http.ResponseWriter, r *http.Request) error {

@@ -29,18 +29,33 @@ type Route struct {
 }
 
 // Routes lists every route of the public listener with the scope it needs, by path.
-func (s *Server) Routes() []Route {
+func Routes() ([]Route, error) {
+	routes := new(Server).all(http.NotFoundHandler())
 	matrix := auth.Matrix()
-	list := make([]Route, 0, len(s.routes))
-	for _, r := range s.routes {
-		list = append(list, Route{r.Pattern, matrix[r.Pattern]})
+	list := make([]Route, 0, len(routes))
+	for _, r := range routes {
+		scope, ok := matrix[r.Pattern]
+		if !ok {
+			return nil, noScope(r.Pattern)
+		}
+		list = append(list, Route{r.Pattern, scope})
 	}
 	slices.SortStableFunc(list, func(a, b Route) int {
 		_, pathA, _ := strings.Cut(a.Pattern, " ")
 		_, pathB, _ := strings.Cut(b.Pattern, " ")
 		return strings.Compare(pathA, pathB)
 	})
-	return list
+	return list, nil
+}
+
+// all lists the routes of every topic.
+func (s *Server) all(graphql http.Handler) []route {
+	return slices.Concat(s.healthRoutes(), s.alertRoutes(), s.definitionRoutes(), s.runRoutes(), s.channelRoutes(),
+		s.tokenRoutes(), s.graphqlRoutes(graphql), s.adminRoutes())
+}
+
+func noScope(pattern string) error {
+	return fault.New(fault.Internal, "The route %q has no scope in auth/matrix.go.", pattern)
 }
 
 // mux registers the routes behind authentication and the matrix. It refuses a route that the matrix
@@ -50,7 +65,7 @@ func (s *Server) mux(routes []route) (*http.ServeMux, error) {
 	matrix := auth.Matrix()
 	for _, r := range routes {
 		if _, ok := matrix[r.Pattern]; !ok {
-			return nil, fault.New(fault.Internal, "The route %q has no scope in auth/matrix.go.", r.Pattern)
+			return nil, noScope(r.Pattern)
 		}
 		h := s.guard(r)
 		for _, pattern := range spellings(r.Pattern) {

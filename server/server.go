@@ -18,14 +18,14 @@ import (
 	"penstock/engine"
 )
 
-// Options of a [Server]. Store, Engine and Auth are required.
+// Options of a [Server]. Store, Engine, Auth and GraphQL are required.
 type Options struct {
 	Store     *db.Store
 	Engine    *engine.Engine
 	Auth      *auth.Service
 	PublicURL string       // absolute, without trailing slash; "" if none is configured
 	Hosts     []string     // further names under which people and machines reach the server
-	GraphQL   http.Handler // serves /graphql; nil: there is none
+	GraphQL   http.Handler // serves /graphql
 	Log       *slog.Logger // nil: discard
 
 	// Public and Ops are the open listeners of [Server.Run]; Ops may be nil.
@@ -40,7 +40,6 @@ type Server struct {
 	publicURL string
 	log       *slog.Logger
 
-	routes      []route
 	public, ops http.Handler
 	listeners   [2]net.Listener
 	metrics     *metrics
@@ -62,14 +61,7 @@ func New(o Options) (*Server, error) {
 	}
 	s.closing, s.beginClose = context.WithCancel(context.Background())
 	s.metrics = newMetrics(o.Store, o.Log)
-	s.routes = append(s.routes, s.healthRoutes()...)
-	s.routes = append(s.routes, s.alertRoutes()...)
-	s.routes = append(s.routes, s.definitionRoutes()...)
-	s.routes = append(s.routes, s.runRoutes()...)
-	s.routes = append(s.routes, s.channelRoutes()...)
-	s.routes = append(s.routes, s.graphqlRoutes(o.GraphQL)...)
-	s.routes = append(s.routes, s.adminRoutes()...)
-	mux, err := s.mux(s.routes)
+	mux, err := s.mux(s.all(o.GraphQL))
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"slices"
+
+	"penstock/engine"
+)
+
+// apply does over REST what engine.Apply does on the store: channels first, then definitions.
+func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out io.Writer) error {
+	files, err := engine.ReadFiles(dir)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, channels := range []bool{true, false} {
+		for _, path := range slices.Sorted(maps.Keys(files)) {
+			if (files[path].Driver != "") != channels {
+				continue
+			}
+			what, err := s.applyOne(ctx, files[path], dryRun)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
+				continue
+			}
+			_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
+		}
+		if len(problems) > 0 {
+			return errors.Join(problems...)
+		}
+	}
+	if !prune {
+		return nil
+	}
+	return s.prune(ctx, files, dryRun, out)
+}
+
+func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool) (string, error) {
+	kind, path, body := "definition "+f.Name, "/orchestration/definitions/"+pathEscape(f.Name)+"/", map[string]any{"config": f.Config}
+	if f.Driver != "" {
+		kind, path = "channel "+f.Name, "/orchestration/channels/"+pathEscape(f.Name)+"/"
+		body["driver"] = f.Driver
+		if f.Config == nil {
+			body["config"] = map[string]any{}
+		}
+	}
+	if dryRun {
+		if f.Driver != "" {
+			return kind + " would be saved", nil
+		}
+		var v engine.Validation
+		_, err := s.call(ctx, http.MethodPost, path+"validate/", map[string]any{"config": f.Config}, &v)
+		if err == nil && !v.Valid {
+			err = fmt.Errorf("%s: %s", v.Errors[0].Path, v.Errors[0].Message)
+		}
+		return kind + " would be saved", err
+	}
+	if f.Description != nil {
+		body["description"] = *f.Description
+	}
+	if f.IsActive != nil {
+		body["is_active"] = *f.IsActive
+	}
+	if f.Tags != nil {
+		body["tags"] = f.Tags
+	}
+	if f.Message != "" {
+		body["message"] = f.Message
+	}
+	status, err := s.call(ctx, http.MethodPut, path, body, nil)
+	if status == http.StatusCreated {
+		return kind + " created", err
+	}
+	return kind + " up to date", err
+}
+
+func (s remote) prune(ctx context.Context, files map[string]engine.AppliedFile, dryRun bool, out io.Writer) error {
+	keep := map[string]bool{engine.DefaultDefinition: true}
+	for _, f := range files {
+		keep[f.Name] = keep[f.Name] || f.Driver == ""
+	}
+	var list struct {
+		Definitions []struct{ Name string }
+	}
+	if _, err := s.call(ctx, http.MethodGet, "/orchestration/definitions/", nil, &list); err != nil {
+		return err
+	}
+	for _, d := range list.Definitions {
+		switch {
+		case keep[d.Name]:
+			continue
+		case dryRun:
+			_, _ = fmt.Fprintf(out, "definition %s would be deleted\n", d.Name)
+			continue
+		}
+		if _, err := s.call(ctx, http.MethodDelete, "/orchestration/definitions/"+pathEscape(d.Name)+"/", nil, nil); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(out, "definition %s deleted\n", d.Name)
+	}
+	return nil
+}

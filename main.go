@@ -1,0 +1,99 @@
+// Command penstock turns alerts into handled incidents: an alert arrives, a pipeline runs, the right
+// channel is told. This file is the command line; serve.go, demo.go, run.go and the others beside it
+// are its commands, and kinds.go lists what is built in.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/urfave/cli/v3"
+
+	"penstock/engine"
+)
+
+// version is set when a release is built; otherwise the revision is shown.
+var version = ""
+
+func main() { os.Exit(run(os.Args)) }
+
+// run is main with an exit status, so that tests can call it.
+func run(args []string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, func() { // a person who presses Ctrl-C again does not want to wait
+		again := make(chan os.Signal, 1)
+		signal.Notify(again, os.Interrupt)
+		go func() { <-again; os.Exit(130) }()
+	})
+	if err := commands().Run(ctx, args); err != nil {
+		report(err)
+		return 1
+	}
+	return 0
+}
+
+// errSilent ends a command with status 1 after it has said everything itself.
+var errSilent = errors.New("")
+
+func report(err error) {
+	if errors.Is(err, errSilent) {
+		return
+	}
+	fmt.Fprintln(os.Stderr, "penstock:", err)
+	if invalid, ok := errors.AsType[*engine.InvalidError](err); ok {
+		for _, issue := range append(invalid.Validation.Errors, invalid.Validation.Warnings...) {
+			fmt.Fprintf(os.Stderr, "  %s: %s: %s\n", orRoot(issue.Path), issue.Severity, issue.Message)
+		}
+	}
+}
+
+func orRoot(path string) string {
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+func commands() *cli.Command {
+	return &cli.Command{
+		Name:  "penstock",
+		Usage: "turns alerts into handled incidents",
+		Description: "Start with:  penstock demo      one alert becomes one notification, here and now\n" +
+			"Then:        penstock serve     the server; prints where it is and how to sign in\n\n" +
+			"Every flag can be given as the environment variable that the command's --help names.",
+		Suggest:        true,
+		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports
+		Commands: []*cli.Command{
+			serveCommand(), demoCommand(), runCommand(), validateCommand(), schemaCommand(), applyCommand(),
+			tokenCommand(), migrateCommand(),
+			{
+				Name: "version", Usage: "print the version",
+				Action: func(_ context.Context, c *cli.Command) error {
+					_, err := fmt.Fprintln(c.Root().Writer, versionText())
+					return err
+				},
+			},
+		},
+	}
+}
+
+func versionText() string {
+	if version != "" {
+		return "penstock " + version
+	}
+	text := "penstock (development)"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				text = "penstock (development, revision " + s.Value + ")"
+			}
+		}
+	}
+	return text
+}

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"penstock/db/seal"
+)
+
+// settings are what flags and environment say, checked.
+type settings struct {
+	listen, opsListen string
+	databaseURL       string
+	dataDir           string
+	publicURL         string
+	hosts             []string
+	key               []byte
+	bootstrapToken    string
+	allowPrivate      []string
+	workers           int
+	logLevel          slog.Level
+}
+
+const (
+	generalFlags  = "SETTINGS"
+	databaseFlags = "DATABASE AND SECRETS"
+)
+
+// text makes a flag and the environment variable of the same name.
+func text(name, env, usage, value, category string) cli.Flag {
+	return &cli.StringFlag{Name: name, Usage: usage, Value: value, Sources: cli.EnvVars(env), Category: category}
+}
+
+// storeFlags are those of every command that opens the store.
+func storeFlags() []cli.Flag {
+	return []cli.Flag{
+		text("data-dir", "PENSTOCK_DATA_DIR", "where the SQLite file and the keys are", "./penstock-data", databaseFlags),
+		text("database-url", "PENSTOCK_DATABASE_URL", "sqlite:<path> or postgres://… (default: sqlite:<data dir>/penstock.db)", "", databaseFlags),
+		text("secret-key", "PENSTOCK_SECRET_KEY", "32 bytes in base64 or hex that encrypt stored secrets; better given as a file", "", databaseFlags),
+		text("secret-key-file", "PENSTOCK_SECRET_KEY_FILE", "file with the secret key (default on SQLite: <data dir>/secret.key, made at the first start)", "", databaseFlags),
+		text("allow-private-targets", "PENSTOCK_ALLOW_PRIVATE_TARGETS", "CIDRs and hosts that notifications and analysers may reach although private, separated by commas", "", generalFlags),
+		text("workers", "PENSTOCK_WORKERS", "stages that run at the same time (default: 256)", "", generalFlags),
+		text("log-level", "PENSTOCK_LOG_LEVEL", "debug, info, warn or error", "info", generalFlags),
+	}
+}
+
+// serveFlags are those of a server.
+func serveFlags() []cli.Flag {
+	return append([]cli.Flag{
+		text("listen", "PENSTOCK_LISTEN", "address for people and webhooks", "127.0.0.1:8080", generalFlags),
+		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", "127.0.0.1:8081", generalFlags),
+		text("public-url", "PENSTOCK_PUBLIC_URL", "address under which people reach the server, for links in messages; https makes cookies Secure", "", generalFlags),
+		text("allowed-hosts", "PENSTOCK_ALLOWED_HOSTS", "further host names that requests may be addressed to, separated by commas", "", generalFlags),
+		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (16 characters or more)", "", databaseFlags),
+	}, storeFlags()...)
+}
+
+// badSetting says which setting is wrong, how, and what a right one looks like.
+func badSetting(name, value, problem, example string) error {
+	return fmt.Errorf("%s=%q %s; for example %s=%s", name, value, problem, name, example)
+}
+
+// readSettings checks everything before anything is opened; all problems are reported at once.
+func readSettings(c *cli.Command) (settings, error) {
+	s := settings{
+		listen: c.String("listen"), opsListen: c.String("ops-listen"), databaseURL: c.String("database-url"),
+		dataDir: c.String("data-dir"), publicURL: strings.TrimRight(c.String("public-url"), "/"),
+		hosts: words(c.String("allowed-hosts")), bootstrapToken: c.String("bootstrap-token"),
+		allowPrivate: words(c.String("allow-private-targets")),
+	}
+	var problems []error
+	bad := func(name, value, problem, example string) {
+		problems = append(problems, badSetting(name, value, problem, example))
+	}
+	if s.listen != "" && !isAddress(s.listen) {
+		bad("PENSTOCK_LISTEN", s.listen, "is not an address host:port", "127.0.0.1:8080")
+	}
+	if s.opsListen == "off" {
+		s.opsListen = ""
+	} else if s.opsListen != "" && !isAddress(s.opsListen) {
+		bad("PENSTOCK_OPS_LISTEN", s.opsListen, "is neither an address host:port nor \"off\"", "127.0.0.1:8081")
+	}
+	if s.publicURL != "" {
+		u, err := url.Parse(s.publicURL)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.Path != "" || u.RawQuery != "" || u.User != nil {
+			bad("PENSTOCK_PUBLIC_URL", s.publicURL, "is not an address of the form https://host, without path and query", "https://penstock.example.com")
+		}
+	}
+	if s.bootstrapToken != "" && len(s.bootstrapToken) < 16 { // the value is a secret
+		problems = append(problems, errors.New("PENSTOCK_BOOTSTRAP_TOKEN is shorter than 16 characters; for example the output of: openssl rand -hex 32"))
+	}
+	if s.dataDir == "" {
+		bad("PENSTOCK_DATA_DIR", "", "is empty", "./penstock-data")
+	}
+	switch {
+	case s.databaseURL == "":
+		s.databaseURL = "sqlite:" + filepath.Join(s.dataDir, "penstock.db")
+	case s.databaseURL == "sqlite:" || !isDatabase(s.databaseURL): // the URL may hold a password
+		problems = append(problems, errors.New("PENSTOCK_DATABASE_URL is neither sqlite:<path> nor postgres://…; for example PENSTOCK_DATABASE_URL=postgres://penstock@db.example.com/penstock"))
+	}
+	if text := c.String("workers"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 10_000 {
+			bad("PENSTOCK_WORKERS", text, "is not a number from 1 to 10000", "256")
+		}
+		s.workers = n
+	}
+	if err := s.logLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {
+		bad("PENSTOCK_LOG_LEVEL", c.String("log-level"), "is none of debug, info, warn, error", "info")
+	}
+	if len(problems) == 0 {
+		var err error
+		s.key, err = readKey(c.String("secret-key"), c.String("secret-key-file"), s)
+		problems = append(problems, err)
+	}
+	return s, errors.Join(problems...)
+}
+
+// readKey finds the key that encrypts stored secrets. On SQLite a missing one is made: the data
+// directory is this process's own. Several processes on PostgreSQL must be given the same one.
+func readKey(text, file string, s settings) ([]byte, error) {
+	switch {
+	case text != "" && file != "":
+		return nil, errors.New("PENSTOCK_SECRET_KEY and PENSTOCK_SECRET_KEY_FILE are both set; keep one")
+	case text != "":
+		key, err := seal.ParseKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("PENSTOCK_SECRET_KEY: %w", err)
+		}
+		return key, nil
+	case file != "":
+		return readKeyFile(file, "PENSTOCK_SECRET_KEY_FILE")
+	case !strings.HasPrefix(s.databaseURL, "sqlite:"):
+		return nil, errors.New("PENSTOCK_SECRET_KEY_FILE or PENSTOCK_SECRET_KEY must be set with PostgreSQL: every process needs the same key. Make one with: openssl rand -base64 32")
+	}
+	file = filepath.Join(s.dataDir, "secret.key")
+	key, err := readKeyFile(file, "secret key")
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := os.MkdirAll(s.dataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("PENSTOCK_DATA_DIR: %w", err)
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) { // another process was faster
+		return readKeyFile(file, "secret key")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make the secret key: %w", err)
+	}
+	made := seal.NewKey()
+	_, err = f.WriteString(made + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return nil, fmt.Errorf("make the secret key: %w", err)
+	}
+	return seal.ParseKey(made)
+}
+
+func readKeyFile(file, setting string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	defer func() { _ = f.Close() }()
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		slog.Warn("other users of this machine can read the secret key; take the right away with chmod 600", "file", file)
+	}
+	data, err := io.ReadAll(io.LimitReader(f, 4096))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	key, err := seal.ParseKey(string(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", setting, file, err)
+	}
+	return key, nil
+}
+
+func isDatabase(url string) bool {
+	scheme, _, _ := strings.Cut(url, ":")
+	return scheme == "sqlite" || strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+}
+
+func isAddress(text string) bool {
+	_, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func words(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
