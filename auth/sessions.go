@@ -23,14 +23,12 @@ const (
 )
 
 func newSessions(store *db.Store, secure bool) *scs.SessionManager {
-	m := scs.New()
-	m.Store = sessionStore{store}
-	m.HashTokenInStore = true
-	m.IdleTimeout = sessionIdle
-	m.Lifetime = sessionLifetime
-	m.Cookie.Name = "penstock_session"
-	m.Cookie.HttpOnly = true
-	m.Cookie.SameSite = http.SameSiteLaxMode
+	// Not scs.New: it starts a goroutine for a store in memory that nobody stops.
+	m := &scs.SessionManager{
+		Store: sessionStore{store}, Codec: scs.GobCodec{}, HashTokenInStore: true,
+		IdleTimeout: sessionIdle, Lifetime: sessionLifetime,
+		Cookie: scs.SessionCookie{Name: "penstock_session", Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Persist: true},
+	}
 	if secure {
 		m.Cookie.Name = "__Host-penstock_session"
 		m.Cookie.Secure = true
