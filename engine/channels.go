@@ -226,10 +226,14 @@ func buildKind[T any](ctx context.Context, e *Engine, k drivers.Kind[T], config 
 	return k.Build(ctx, resolved)
 }
 
-// services is what the engine does for the nodes of one run.
+// services is what the engine does for one attempt of a node. It has copies: attempts run beside
+// each other and beside the run's own goroutine.
 type services struct {
-	e *Engine
-	p *progress
+	e     *Engine
+	run   db.Run
+	plan  *plan
+	batch *parsed
+	taken *taken
 }
 
 // built keeps drivers of stored channels until something changes, so that a message does not cost
@@ -240,7 +244,7 @@ type built struct {
 	until  time.Time
 }
 
-func (s services) Channel(ctx context.Context, name string) (string, notify.Driver, error) {
+func (s *services) Channel(ctx context.Context, name string) (string, notify.Driver, error) {
 	if b, ok := s.e.compiled.driver(name); ok {
 		return b.kind, b.driver, nil
 	}
@@ -262,7 +266,7 @@ func (s services) Channel(ctx context.Context, name string) (string, notify.Driv
 	return ch.Driver, d, nil
 }
 
-func (s services) DefaultChannel(ctx context.Context, driver string) (string, notify.Driver, error) {
+func (s *services) DefaultChannel(ctx context.Context, driver string) (string, notify.Driver, error) {
 	for _, name := range []string{"default", driver} {
 		kind, d, err := s.Channel(ctx, name)
 		if err == nil && kind == driver {
@@ -275,11 +279,11 @@ func (s services) DefaultChannel(ctx context.Context, driver string) (string, no
 	return "", nil, fault.New(fault.NotFound, "No channel is configured for %s: create one named %q, or name a channel in the node.", driver, driver)
 }
 
-func (s services) Driver(ctx context.Context, kind string, config json.RawMessage) (notify.Driver, error) {
+func (s *services) Driver(ctx context.Context, kind string, config json.RawMessage) (notify.Driver, error) {
 	return s.e.buildDriver(ctx, kind, config)
 }
 
-func (s services) Provider(ctx context.Context, kind string, config json.RawMessage) (ai.Provider, error) {
+func (s *services) Provider(ctx context.Context, kind string, config json.RawMessage) (ai.Provider, error) {
 	k, err := s.e.o.AI.Get(kind)
 	if err != nil {
 		return nil, err
@@ -287,4 +291,4 @@ func (s services) Provider(ctx context.Context, kind string, config json.RawMess
 	return buildKind(ctx, s.e, k, config)
 }
 
-func (s services) PublicURL() string { return s.e.o.PublicURL }
+func (s *services) PublicURL() string { return s.e.o.PublicURL }

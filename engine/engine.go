@@ -156,14 +156,19 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 	e.load.Add(1)
 	defer e.load.Add(-1)
 	p, err := e.pickUp(ctx, runID)
-	if fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound) {
-		return "ended", nil // cancelled or deleted before it started
+	if err == nil {
+		defer p.release()
+		if status := e.work(ctx, p); status.Terminal() || p.failed() != nil {
+			return string(status), nil
+		}
+		// Not ended and still ours: the process is stopping. Returning an outcome now would be recorded as the
+		// workflow's end, so wait for the shutdown, which leaves it to the next process.
+		<-ctx.Done()
 	}
-	if err != nil {
-		return "", fmt.Errorf("start run %s: %w", runID, err)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
 	}
-	defer p.release()
-	return string(e.work(ctx, p)), ctx.Err()
+	return "ended", nil // cancelled, deleted, or cannot be worked: pickUp has recorded it
 }
 
 // startSoon hands pending runs that were just committed to the workflow engine, without making the

@@ -424,23 +424,29 @@ func boolRank(b bool) int {
 	return 0
 }
 
+// taken is what an attempt took in; the run sees it once the attempt has succeeded.
+type taken struct {
+	parsed *parsed
+	result IntakeResult
+}
+
 // Intake implements [Services].
-func (s services) Intake(ctx context.Context, run RunInfo, payload any, driver string) (IntakeResult, error) {
-	p, deliveryID := s.p.data.batch, run.DeliveryID
+func (s *services) Intake(ctx context.Context, run RunInfo, payload any, driver string) (IntakeResult, error) {
+	p, deliveryID := s.batch, run.DeliveryID
 	if deliveryID == "" {
 		// Executed by hand or API: the payload is the delivery, under the run's own id.
 		var err error
-		if p, err = s.e.intakePayload(ctx, s.p.run, payload, driver); err != nil {
+		if p, err = s.e.intakePayload(ctx, &s.run, payload, driver); err != nil {
 			return IntakeResult{}, err
 		}
-		s.p.data.batch, deliveryID = p, run.ID
+		deliveryID = run.ID
 	}
-	out, err := s.e.takeIn(ctx, s.p.run, s.p.plan, deliveryID, p)
+	out, err := s.e.takeIn(ctx, &s.run, s.plan, deliveryID, p)
 	if err != nil {
 		return IntakeResult{}, err
 	}
-	r := out.of(s.p.run.IncidentID, p)
-	s.p.data.see(r)
+	r := out.of(s.run.IncidentID, p)
+	s.taken = &taken{p, r}
 	return r, nil
 }
 

@@ -64,6 +64,7 @@ type outcome struct {
 	index  int
 	output Output
 	raw    json.RawMessage
+	taken  *taken
 	err    error
 }
 
@@ -262,6 +263,7 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 	limited, cancel := context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
 	defer cancel()
 	o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
+	o.taken = in.Services.(*services).taken
 	if o.err != nil && errors.Is(context.Cause(limited), errTimeout) {
 		o.err = fault.Retry(fault.Wrap(o.err, fault.Unavailable, "No answer within %s (timeout_seconds).", node.Timeout), 0)
 	}
@@ -299,6 +301,10 @@ func (p *progress) settle(o outcome) {
 		st.branch, st.errors = o.output.Branch, o.output.Errors
 		st.output = plainObject(o.raw)
 		row.Status, row.Errors = db.StageSucceeded, o.output.Errors
+		if o.taken != nil {
+			p.data.batch = o.taken.parsed
+			p.data.see(o.taken.result)
+		}
 		w := db.RunWrite{Stages: []db.StageExecution{row}}
 		if o.output.IncidentID != "" || o.output.Change != "" {
 			p.run.IncidentID, p.run.Change = o.output.IncidentID, o.output.Change
@@ -489,7 +495,7 @@ func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time
 		Key:     idempotencyKey(p.run, node.ID),
 		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
 		Vars:     p.vars(node, now),
-		Services: services{p.e, p},
+		Services: &services{e: p.e, run: *p.run, plan: p.plan, batch: p.data.batch},
 		Log: func(line string) {
 			p.write(db.RunWrite{}, event(EventLog, node.ID, attempt, "", line))
 		},

@@ -60,37 +60,60 @@ func (p *progress) release() {
 }
 
 // pickUp makes the progress of a run: from memory if it was accepted here a moment ago, else from
-// the store, with the next epoch.
+// the store, with the next epoch. An error is final: either the run has ended, or it cannot be worked
+// and has been recorded as failed.
 func (e *Engine) pickUp(ctx context.Context, runID string) (*progress, error) {
 	if p, ok := e.fresh.LoadAndDelete(runID); ok {
 		return p.(*progress), nil
 	}
-	run, err := retryStore(ctx, func() (*db.Run, error) { return e.store.StartRun(ctx, runID) })
+	wait := 100 * time.Millisecond
+	for tries := 1; ; tries++ {
+		p, epoch, err := e.resume(ctx, runID)
+		f := fault.Of(err)
+		if err == nil || ctx.Err() != nil || epoch == 0 && (f.Code == fault.Conflict || f.Code == fault.NotFound) {
+			return p, err
+		}
+		// A store that is away comes back; what cannot be read after several tries is not going to be.
+		if f.Code != fault.Unavailable && (f.Code != fault.Internal || tries > 8) && epoch > 0 {
+			if ferr := e.fail(ctx, runID, epoch, f.Message); ferr == nil {
+				e.log.Error("run cannot be worked", "run_id", runID, "error", err)
+				return nil, err
+			}
+		}
+		e.log.Warn("start run", "run_id", runID, "try", tries, "error", err)
+		select {
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, 5*time.Second)
+	}
+}
+
+// resume raises the run's epoch and reads back what it has done. epoch is 0 if it was not raised.
+func (e *Engine) resume(ctx context.Context, runID string) (p *progress, epoch int, err error) {
+	run, err := e.store.StartRun(ctx, runID)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	p, err := e.restore(ctx, run)
-	if err == nil || ctx.Err() != nil {
-		return p, err
+	p, err = e.restore(ctx, run)
+	return p, run.Epoch, err
+}
+
+// fail ends a run that cannot be worked at all, e.g. because its definition names a channel that is gone.
+func (e *Engine) fail(ctx context.Context, runID string, epoch int, message string) error {
+	seq, err := e.store.LastSequence(ctx, runID)
+	if err != nil {
+		return err
 	}
-	// The run cannot be worked at all, e.g. its definition names a channel that is gone. That is its end.
-	f := fault.Of(err)
-	if f.Code == fault.Internal || f.Code == fault.Unavailable {
-		return nil, err
+	ev := event(EventRun, "", 0, string(db.RunFailed), message)
+	ev.RunID, ev.Sequence, ev.At = runID, seq+1, now()
+	err = e.store.WriteRun(db.RunWrite{RunID: runID, Epoch: epoch, Events: []db.RunEvent{ev},
+		Run: &db.RunChange{Status: db.RunFailed, Error: message, FinishedAt: now()}}).Wait(ctx)
+	if errors.Is(err, db.ErrFenced) {
+		return nil
 	}
-	seq, serr := e.store.LastSequence(ctx, runID)
-	if serr != nil {
-		return nil, serr
-	}
-	now := time.Now().UTC()
-	ev := event(EventRun, "", 0, string(db.RunFailed), f.Message)
-	ev.RunID, ev.Sequence, ev.At = runID, seq+1, now
-	werr := e.store.WriteRun(db.RunWrite{RunID: runID, Epoch: run.Epoch, Events: []db.RunEvent{ev},
-		Run: &db.RunChange{Status: db.RunFailed, Error: f.Message, FinishedAt: now}}).Wait(ctx)
-	if werr != nil && !errors.Is(werr, db.ErrFenced) {
-		return nil, werr
-	}
-	return nil, fault.New(fault.Conflict, "The run cannot be worked: %s", f.Message)
+	return err
 }
 
 // restore reads a run back: what its nodes have done, what it knows.
@@ -237,6 +260,7 @@ func (e *Engine) seeIncident(ctx context.Context, d *runData, id string) error {
 	return nil
 }
 
+// see gives the run the incident and alerts of an intake.
 func (d *runData) see(r IntakeResult) { d.incident, d.alerts = r.Incident, r.Alerts }
 
 // plainObject decodes a stored output for expressions; nil if there is none.
@@ -250,21 +274,6 @@ func plainObject(raw json.RawMessage) map[string]any {
 	}
 	object, _ := expr.Plain(doc).(map[string]any)
 	return object
-}
-
-// retryStore repeats a read that failed because the store does not answer, until it does.
-func retryStore[T any](ctx context.Context, read func() (T, error)) (T, error) {
-	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
-		v, err := read()
-		if err == nil || !fault.Is(err, fault.Unavailable) {
-			return v, err
-		}
-		select {
-		case <-ctx.Done():
-			return v, err
-		case <-time.After(wait):
-		}
-	}
 }
 
 // plan is a compiled definition version.

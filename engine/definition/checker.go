@@ -74,7 +74,7 @@ func (c *Checker) Ref(path, id string) bool {
 	i, known := c.v.graph.index[id]
 	switch {
 	case !known:
-		c.Error(path, CodeUnknownNode, "%s refers to %q, but no node has that id. %s", capital(c.name()), id, suggest(id, c.Upstream()))
+		c.Error(path, CodeUnknownNode, "%s refers to %q, but no node has that id. %s", capital(c.name()), id, c.v.graph.suggest(id, c.node))
 	case i == c.node:
 		c.Error(path, CodeNotUpstream, "%s refers to itself, but it has no result before it has run.", capital(c.name()))
 	case !c.v.graph.ancestors[c.node][i]:

@@ -3,10 +3,12 @@ package definition
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -44,8 +46,12 @@ func Decode(data []byte) (*Document, []Issue) {
 		}
 	}
 	doc := &Document{}
-	if err := json.Unmarshal(text, doc); err != nil { // 3.0 is a whole number to the schema, but not to Go
-		return nil, append(issues, Issue{Code: CodeWrongType, Message: "Write whole numbers with digits only: " + err.Error() + ".", Severity: SeverityError})
+	if err := json.Unmarshal(text, doc); err != nil {
+		message := "The definition cannot be decoded: " + err.Error() + "."
+		if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // 3.0 is a whole number to the schema, but not to Go
+			message = fmt.Sprintf("%q must be written with digits only, not as %s.", e.Field, strings.TrimPrefix(e.Value, "number "))
+		}
+		return nil, append(issues, Issue{Code: CodeWrongType, Message: message, Severity: SeverityError})
 	}
 	return doc, issues
 }
@@ -61,6 +67,8 @@ func structural(root map[string]any, p problem) Issue {
 		issue.Code, issue.Message = CodeNoNodes, `The definition has no "nodes". Add at least one.`
 	case slices.Equal(p.path, []string{"version"}) && p.code == CodeBadValue:
 		issue.Code, issue.Message = CodeUnsupportedVersion, fmt.Sprintf("Version %s is not supported. Write %q.", inJSON(root["version"]), Version)
+	case slices.Equal(p.path, []string{"version"}):
+		issue.Message = fmt.Sprintf("\"version\" must be the text %q, in quotes.", Version)
 	case slices.Equal(p.path, []string{"nodes"}) && p.code == CodeBadValue:
 		issue.Code, issue.Message = CodeNoNodes, "The definition has no nodes. Add at least one."
 		if nodes, _ := root["nodes"].([]any); len(nodes) > 0 {
@@ -71,6 +79,8 @@ func structural(root map[string]any, p problem) Issue {
 		issue.Message = fmt.Sprintf("Node %s has no \"id\". Give it a unique name, for example \"step_%[1]s\".", ordinal(p.path[1]))
 	case inNode && len(p.path) == 2 && p.code == CodeMissingKey && p.key == "type":
 		issue.Code, issue.Message = CodeMissingType, fmt.Sprintf("%s has no \"type\". Write what it does, for example \"type\": \"notify\".", capital(place(root, p.path)))
+	case inNode && len(p.path) == 3 && p.path[2] == "type" && p.code == CodeBadValue:
+		issue.Code, issue.Message = CodeMissingType, fmt.Sprintf("The \"type\" of %s is empty. Write what it does, for example \"type\": \"notify\".", place(root, p.path[:2]))
 	case inNode && len(p.path) == 3 && p.path[2] == "id" && p.code == CodeBadValue:
 		node, _ := root["nodes"].([]any)
 		index, _ := strconv.Atoi(p.path[1])
@@ -87,7 +97,7 @@ func place(root map[string]any, path []string) string {
 	case len(path) == 0:
 		return "the definition"
 	case path[0] != "nodes" || len(path) == 1:
-		return strconv.Quote(path[len(path)-1])
+		return within(strconv.Quote(path[0]), path[1:])
 	}
 	node := "node " + ordinal(path[1])
 	if id := nodeAt(root, path); id != "" {
@@ -96,16 +106,16 @@ func place(root map[string]any, path []string) string {
 	return within(node, path[2:])
 }
 
-// within says in words what a path below a thing is: the key it ends in, or the item of a list.
+// within says in words what a path below a thing is.
 func within(thing string, path []string) string {
-	if len(path) == 0 {
-		return thing
+	for _, step := range path {
+		if _, err := strconv.Atoi(step); err == nil {
+			thing = fmt.Sprintf("item %s of %s", ordinal(step), thing)
+		} else {
+			thing = fmt.Sprintf("%q of %s", step, thing)
+		}
 	}
-	last := path[len(path)-1]
-	if _, err := strconv.Atoi(last); err == nil && len(path) > 1 {
-		return fmt.Sprintf("item %s of %q of %s", ordinal(last), path[len(path)-2], thing)
-	}
-	return fmt.Sprintf("%q of %s", last, thing)
+	return thing
 }
 
 // ordinal counts from one, as people do.

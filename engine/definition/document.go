@@ -42,7 +42,7 @@ type Defaults struct {
 // Node is one step.
 type Node struct {
 	ID              string          `json:"id" jsonschema:"title=ID,pattern=^[A-Za-z_][A-Za-z0-9_]*$,maxLength=255,description=Unique name of the node. Expressions see its result as nodes.<id>."`
-	Type            string          `json:"type" jsonschema:"title=Type,description=What the node does."`
+	Type            string          `json:"type" jsonschema:"title=Type,minLength=1,description=What the node does."`
 	Config          json.RawMessage `json:"config,omitempty"`
 	Next            *Next           `json:"next,omitempty"`
 	Required        *bool           `json:"required,omitempty" jsonschema:"title=Required,default=true,description=Whether the run fails if this node finally fails. If not\\, the run goes on and ends as partial."`
@@ -95,6 +95,19 @@ type Type struct {
 type Catalog struct {
 	Types    map[string]Type
 	Channels map[string]Channel // by name
+
+	schemas map[string]*schema // of Types, as far as NewCatalog has compiled them
+}
+
+// NewCatalog is a catalog without channels whose schemas are compiled once. Whoever checks many
+// documents makes one and sets Channels in copies of it.
+func NewCatalog(types ...Type) Catalog {
+	c := Catalog{Types: map[string]Type{}, schemas: map[string]*schema{}}
+	for _, t := range types {
+		c.Types[t.Name] = t
+		c.schemas[t.Name] = compileSchema(t.Schema)
+	}
+	return c
 }
 
 // Channel is a stored channel as validation sees it.

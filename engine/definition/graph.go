@@ -67,7 +67,7 @@ func (g *graph) connect(from int, ids []string, outcome, path string, report fun
 		case id == "": // reported with the structure
 		case !ok:
 			report(Issue{Path: at, Code: CodeUnknownNode, NodeID: g.nodes[from].ID,
-				Message: fmt.Sprintf("%q leads to %q, but no node has that id. %s", g.nodes[from].ID, id, suggest(id, g.ids()))})
+				Message: fmt.Sprintf("%q leads to %q, but no node has that id. %s", g.nodes[from].ID, id, g.suggest(id, from))})
 		case to == from:
 			report(Issue{Path: at, Code: CodeSelfEdge, NodeID: id,
 				Message: fmt.Sprintf("%q leads to itself. Remove the id from its next; failed attempts are repeated by max_retries.", id)})
@@ -87,14 +87,18 @@ func (g *graph) spread(node, at int) {
 	}
 }
 
-func (g *graph) ids() []string {
-	ids := make([]string, 0, len(g.nodes))
-	for _, n := range g.nodes {
-		if n.ID != "" {
-			ids = append(ids, n.ID)
+// suggest names the nodes that an unknown id may have meant, as seen from another node.
+func (g *graph) suggest(id string, from int) string {
+	var others []string
+	for i, n := range g.nodes {
+		if n.ID != "" && i != from {
+			others = append(others, n.ID)
 		}
 	}
-	return ids
+	if len(others) == 0 {
+		return "There is no other node."
+	}
+	return suggest(id, others)
 }
 
 // cycles reports one cycle for every group of nodes that lead back to each other.

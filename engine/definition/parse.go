@@ -21,7 +21,11 @@ func JSON(data []byte) (json.RawMessage, []Issue) {
 		return nil, []Issue{{Code: CodeTooLarge, Severity: SeverityError,
 			Message: fmt.Sprintf("The definition has %d bytes; at most %d are allowed.", len(data), MaxInput)}}
 	}
-	if trimmed := bytes.TrimLeft(bytes.TrimPrefix(data, []byte("\ufeff")), " \t\r\n"); len(trimmed) > 0 && trimmed[0] != '{' {
+	trimmed := bytes.TrimSpace(bytes.TrimPrefix(data, []byte("\ufeff")))
+	if len(trimmed) == 0 {
+		return nil, []Issue{{Code: CodeSyntax, Message: "The definition is empty.", Severity: SeverityError}}
+	}
+	if trimmed[0] != '{' {
 		converted, err := fromYAML(data)
 		if err != nil {
 			return nil, []Issue{{Code: CodeSyntax, Message: "The YAML cannot be read: " + err.Error() + ".", Severity: SeverityError}}

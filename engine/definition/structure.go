@@ -112,7 +112,11 @@ func (s *schema) explain(e *jsonschema.ValidationError, subject func([]string) s
 		}
 		return problems
 	case *kind.Type:
-		return one(CodeWrongType, true, "%s must be %s, not %s.", capital(what), typeNames(k.Want), typeName(k.Got))
+		got := typeName(k.Got)
+		if k.Got == "number" && slices.Contains(k.Want, "integer") {
+			got = "one with decimals"
+		}
+		return one(CodeWrongType, true, "%s must be %s, not %s.", capital(what), typeNames(k.Want), got)
 	case *kind.AnyOf, *kind.OneOf:
 		return one(CodeWrongType, true, "%s must be %s.", capital(what), typeNames(alternatives(e)))
 	case *kind.Enum:
@@ -227,8 +231,14 @@ func suggest(word string, known []string) string {
 	return "Known: " + strings.Join(known, ", ") + "."
 }
 
+// nearest is the known word that is so near that a slip of the fingers explains the difference.
 func nearest(word string, known []string) string {
-	best, distance := "", 1+max(1, len(word)/3)
+	best, distance := "", 2
+	if len(word) < 3 {
+		distance = 1
+	} else if len(word) > 4 {
+		distance = 3
+	}
 	for _, candidate := range known {
 		if d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(candidate)); d < distance {
 			best, distance = candidate, d

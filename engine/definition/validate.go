@@ -62,7 +62,7 @@ type validation struct {
 	graph    *graph
 	issues   []Issue
 	programs []programs
-	schemas  map[string]*schema // compiled, by node type
+	schemas  map[string]*schema // of types that the catalog has not compiled
 }
 
 type programs struct{ runIf, skipIf *expr.Program }
@@ -143,18 +143,25 @@ func (v *validation) config(t Type, n Node, c *Checker) {
 		c.Error("", CodeSyntax, "The config of %s is not valid JSON.", c.name())
 		return
 	}
-	s, ok := v.schemas[t.Name]
-	if !ok {
-		s = compileSchema(t.Schema)
-		v.schemas[t.Name] = s
-	}
-	problems := s.check(value, func(path []string) string { return within("the config of "+c.name(), path) })
+	problems := v.schema(t).check(value, func(path []string) string { return within("the config of "+c.name(), path) })
 	for _, p := range problems {
 		c.Error(pointer(p.path...), p.code, "%s", p.message)
 	}
 	if len(problems) == 0 && t.Check != nil {
 		t.Check(config, c)
 	}
+}
+
+func (v *validation) schema(t Type) *schema {
+	if s, ok := v.catalog.schemas[t.Name]; ok {
+		return s
+	}
+	s, ok := v.schemas[t.Name]
+	if !ok {
+		s = compileSchema(t.Schema)
+		v.schemas[t.Name] = s
+	}
+	return s
 }
 
 // unreached warns of nodes that stand apart: nothing leads to them and they lead nowhere.

@@ -198,10 +198,11 @@ func (w *yamlWriter) alias(n *ast.AliasNode, depth int) error {
 }
 
 func (w *yamlWriter) scalar(v any) error {
-	raw, err := json.Marshal(v)
-	if err != nil {
+	encoder := json.NewEncoder(&w.out)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
 		return err
 	}
-	w.out.Write(raw)
+	w.out.Truncate(w.out.Len() - 1) // the line end that Encode adds
 	return nil
 }

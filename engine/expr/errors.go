@@ -61,6 +61,8 @@ func compileError(issues *cel.Issues, source string, o Options) *CompileError {
 		if strings.ContainsAny(found[1][1:], `"`) || strings.Contains(strings.Trim(found[1], "'"), "'") {
 			m += "; is a quote missing?"
 		}
+	} else if word, ok := strings.CutPrefix(m, "reserved identifier: "); ok {
+		m = fmt.Sprintf("'%s' is a reserved word", word)
 	} else if strings.Contains(m, "recursion depth") || strings.Contains(m, "recursion limit") {
 		m = fmt.Sprintf("the expression is nested too deep, at most %d levels are allowed", maxNesting)
 	}
