@@ -71,8 +71,7 @@ func (Next) JSONSchema() *jsonschema.Schema {
 		}
 	}
 	return &jsonschema.Schema{
-		Title:       "Next",
-		Description: "Where the node leads: an id, a list of ids, or for a condition an object from outcome to id or ids. Leave it out to end here.",
+		Title: "Next",
 		AnyOf: append(ids(), &jsonschema.Schema{
 			Type: "object", Title: "By outcome", MinProperties: new(uint64(1)),
 			AdditionalProperties: &jsonschema.Schema{AnyOf: ids()},
@@ -83,6 +82,8 @@ func (Next) JSONSchema() *jsonschema.Schema {
 // JSONSchemaExtend describes what tags cannot.
 func (Node) JSONSchemaExtend(s *jsonschema.Schema) {
 	s.Properties.Set("config", &jsonschema.Schema{Type: "object", Title: "Configuration", Description: "Settings of the node, by its type."})
+	next, _ := s.Properties.Get("next")
+	next.Description = "Where the node leads: an id, a list of ids, or for a condition an object from outcome to id or ids. Leave it out to end here."
 	id, _ := s.Properties.Get("id")
 	id.Not = &jsonschema.Schema{Enum: []any{"true", "false", "null", "in"}}
 }
