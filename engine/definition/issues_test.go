@@ -14,9 +14,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite golden files")
 
-// TestIssues runs testdata/issues: a definition in, all its issues out.
+// TestIssues runs testdata/issues: a definition in, all its issues out. It is not parallel, because
+// -update rewrites files that other tests read.
 func TestIssues(t *testing.T) {
-	t.Parallel()
 	files, err := filepath.Glob("testdata/issues/*.txtar")
 	if err != nil || len(files) < 40 {
 		t.Fatalf("%d files, %v", len(files), err)
