@@ -1,0 +1,74 @@
+package graph
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"penstock/db"
+	"penstock/drivers/notify"
+	"penstock/fault"
+)
+
+// object is a configuration that may be absent.
+func object(o graphql.Omittable[json.RawMessage]) json.RawMessage {
+	if raw := o.Value(); hasJSON(raw) {
+		return raw
+	}
+	return nil
+}
+
+func receiptOf(r notify.Receipt) *ChannelReceipt {
+	out := &ChannelReceipt{MessageID: orNull(r.MessageID), Response: r.Response}
+	if r.Status != 0 {
+		out.Status = new(int32(r.Status))
+	}
+	return out
+}
+
+// undelivered keeps what is not about the delivery: a store that is down, or a defect.
+func undelivered(err error) error {
+	if _, marked := errors.AsType[*fault.Error](err); !marked || fault.Is(err, fault.Internal) {
+		return err
+	}
+	return nil
+}
+
+// pageByName cuts a page out of all channels, which are few and come by name.
+func pageByName(all []db.Channel, p db.Page) (c db.Connection[db.Channel], err error) {
+	from, to := 0, len(all)
+	at := func(cursor string) (int, bool) {
+		name, decodeErr := base64.RawURLEncoding.DecodeString(cursor)
+		if decodeErr != nil {
+			err = fault.New(fault.Invalid, "The cursor is not one of this list. Start again without it.")
+		}
+		return slices.BinarySearchFunc(all, string(name), func(ch db.Channel, name string) int { return strings.Compare(ch.Name, name) })
+	}
+	if p.After != "" {
+		i, found := at(p.After)
+		if from = i; found {
+			from++
+		}
+	}
+	if p.Before != "" {
+		to, _ = at(p.Before)
+	}
+	if err != nil {
+		return c, err
+	}
+	to = max(from, to)
+	if p.Last > 0 {
+		from = max(from, to-p.Last)
+	} else {
+		to = min(to, from+p.First)
+	}
+	c.Items, c.HasPrevious, c.HasNext = all[from:to], from > 0, to < len(all)
+	for _, ch := range c.Items {
+		c.Cursors = append(c.Cursors, base64.RawURLEncoding.EncodeToString([]byte(ch.Name)))
+	}
+	return c, nil
+}

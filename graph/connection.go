@@ -1,0 +1,118 @@
+package graph
+
+import (
+	"context"
+	"strings"
+
+	"penstock/db"
+	"penstock/fault"
+)
+
+const (
+	defaultPage = 25
+	largestPage = 100
+)
+
+// Connection is a page of a list as Relay wants it.
+type Connection[T any] struct {
+	Edges    []*Edge[T]
+	Nodes    []*T
+	PageInfo *PageInfo
+
+	count func(context.Context) (int, error)
+}
+
+// TotalCount counts; it is called only if the field is selected.
+func (c *Connection[T]) TotalCount(ctx context.Context) (int, error) { return c.count(ctx) }
+
+// Edge is an item with its cursor.
+type Edge[T any] struct {
+	Cursor string
+	Node   *T
+}
+
+// PageInfo says where a page begins and ends.
+type PageInfo struct {
+	HasNextPage, HasPreviousPage bool
+	StartCursor, EndCursor       *string
+}
+
+// The connections and edges of the schema, under names that gqlgen can look up.
+type (
+	DefinitionConnection = Connection[db.PipelineDefinition]
+	DefinitionEdge       = Edge[db.PipelineDefinition]
+	VersionConnection    = Connection[db.PipelineDefinitionVersion]
+	VersionEdge          = Edge[db.PipelineDefinitionVersion]
+	RunConnection        = Connection[db.Run]
+	RunEdge              = Edge[db.Run]
+	IncidentConnection   = Connection[db.Incident]
+	IncidentEdge         = Edge[db.Incident]
+	AlertConnection      = Connection[db.Alert]
+	AlertEdge            = Edge[db.Alert]
+	ChannelConnection    = Connection[db.Channel]
+	ChannelEdge          = Edge[db.Channel]
+)
+
+// list names an ordering: a cursor of one is refused by the others.
+type list string
+
+const (
+	definitionList list = "d"
+	versionList    list = "v"
+	runList        list = "r"
+	incidentList   list = "i"
+	alertList      list = "a"
+	channelList    list = "c"
+)
+
+// page checks the arguments of a connection.
+func (l list) page(first *int32, after *string, last *int32, before *string) (db.Page, error) {
+	var p db.Page
+	if first != nil && last != nil {
+		return p, fault.New(fault.Invalid, "Give `first` or `last`, not both.")
+	}
+	p.First = defaultPage
+	for name, n := range map[string]*int32{"first": first, "last": last} {
+		if n != nil && (*n < 1 || *n > largestPage) {
+			return p, fault.New(fault.Invalid, "`%s` must be from 1 to %d.", name, largestPage)
+		}
+	}
+	switch {
+	case first != nil:
+		p.First = int(*first)
+	case last != nil:
+		p.First, p.Last = 0, int(*last)
+	}
+	var err error
+	if p.After, err = l.open("after", after); err == nil {
+		p.Before, err = l.open("before", before)
+	}
+	return p, err
+}
+
+func (l list) open(name string, cursor *string) (string, error) {
+	if cursor == nil {
+		return "", nil
+	}
+	of, inner, ok := strings.Cut(*cursor, ".")
+	if !ok || list(of) != l || inner == "" {
+		return "", fault.New(fault.Invalid, "`%s` is not a cursor of this list. Start again without it.", name)
+	}
+	return inner, nil
+}
+
+// connect makes the page that the resolvers return.
+func connect[T any](l list, c db.Connection[T], count func(context.Context) (int, error)) *Connection[T] {
+	out := &Connection[T]{
+		Edges: make([]*Edge[T], len(c.Items)), Nodes: make([]*T, len(c.Items)), count: count,
+		PageInfo: &PageInfo{HasNextPage: c.HasNext, HasPreviousPage: c.HasPrevious},
+	}
+	for i := range c.Items {
+		out.Nodes[i] = &c.Items[i]
+		out.Edges[i] = &Edge[T]{Cursor: string(l) + "." + c.Cursors[i], Node: &c.Items[i]}
+	}
+	if n := len(out.Edges); n > 0 {
+		out.PageInfo.StartCursor, out.PageInfo.EndCursor = &out.Edges[0].Cursor, &out.Edges[n-1].Cursor
+	}
+	return out
+}

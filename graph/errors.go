@@ -1,0 +1,123 @@
+package graph
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"math"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"penstock/fault"
+)
+
+// Values of extensions.code; the schema documents them as the enum ErrorCode.
+const (
+	codeBadRequest      = "BAD_REQUEST"
+	codeBadUserInput    = "BAD_USER_INPUT"
+	codeUnauthenticated = "UNAUTHENTICATED"
+	codeForbidden       = "FORBIDDEN"
+	codeNotFound        = "NOT_FOUND"
+	codeConflict        = "CONFLICT"
+	codeRateLimited     = "RATE_LIMITED"
+	codeUnavailable     = "UNAVAILABLE"
+	codeTokenLimit      = "TOKEN_LIMIT_EXCEEDED"
+	codeComplexityLimit = "COMPLEXITY_LIMIT_EXCEEDED"
+	codeDepthLimit      = "DEPTH_LIMIT_EXCEEDED"
+	codeAliasLimit      = "ALIAS_LIMIT_EXCEEDED"
+	codeDirectiveLimit  = "DIRECTIVE_LIMIT_EXCEEDED"
+	codeRootFieldLimit  = "ROOT_FIELD_LIMIT_EXCEEDED"
+	codeNeedsStream     = "SUBSCRIPTION_NEEDS_STREAM"
+	codeTimeout         = "TIMEOUT"
+	codeInternal        = "INTERNAL"
+)
+
+// maxMessage bounds messages of the parser and validator, which quote the document.
+const maxMessage = 500
+
+func codeOf(err *gqlerror.Error) string {
+	code, _ := err.Extensions["code"].(string)
+	return code
+}
+
+// isLimit reports whether the caller asked for too much: 400 whatever media type was wanted.
+func isLimit(err *gqlerror.Error) bool { return strings.HasSuffix(codeOf(err), "_LIMIT_EXCEEDED") }
+
+// presenter makes what a caller sees of an error. Text of an error that is not marked by package
+// fault never leaves: it is logged under the errorId that the caller gets.
+func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
+	return func(ctx context.Context, err error) *gqlerror.Error {
+		shown := graphql.DefaultErrorPresenter(ctx, err)
+		if shown.Err == nil && requestPhase(ctx) && codeOf(shown) == "" {
+			errcode.Set(shown, codeBadRequest)
+		}
+		if code := codeOf(shown); code != "" {
+			if code == errcode.ParseFailed && strings.Contains(shown.Message, "token limit") {
+				shown.Extensions["code"] = codeTokenLimit
+			}
+			if len(shown.Message) > maxMessage {
+				shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + " …"
+			}
+			return shown
+		}
+		var overflow *graphql.NumberOverflowError
+		if errors.As(err, &overflow) {
+			shown.Message = "The number does not fit into 32 bits."
+			errcode.Set(shown, codeBadUserInput)
+			return shown
+		}
+		shown.Message, shown.Extensions = present(ctx, err, log)
+		return shown
+	}
+}
+
+// requestPhase reports whether no operation has been chosen yet: errors are gqlgen's own.
+func requestPhase(ctx context.Context) bool {
+	return graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation == nil
+}
+
+func present(ctx context.Context, err error, log *slog.Logger) (string, map[string]any) {
+	f := fault.Of(err)
+	code, known := map[fault.Code]string{
+		fault.Invalid: codeBadUserInput, fault.Unprocessable: codeBadUserInput,
+		fault.TooLarge: codeBadUserInput, fault.Unsupported: codeBadUserInput,
+		fault.Unauthorized: codeUnauthenticated, fault.Forbidden: codeForbidden,
+		fault.NotFound: codeNotFound, fault.Conflict: codeConflict,
+		fault.RateLimited: codeRateLimited, fault.Unavailable: codeUnavailable,
+	}[f.Code]
+	switch {
+	case known:
+		extensions := map[string]any{"code": code}
+		if f.After > 0 {
+			extensions["retryAfter"] = int(math.Ceil(f.After.Seconds()))
+		}
+		if f.Code == fault.Unavailable {
+			log.WarnContext(ctx, "graphql: unavailable", "error", err)
+		}
+		return f.Message, extensions
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return "The operation took too long. Ask for less at once.", map[string]any{"code": codeTimeout}
+	case errors.Is(ctx.Err(), context.Canceled):
+		return "The operation was cancelled.", map[string]any{"code": codeTimeout}
+	}
+	id := rand.Text()
+	log.ErrorContext(ctx, "graphql: internal error", "error_id", id, "path", graphql.GetPath(ctx).String(), "error", err)
+	return "internal error", map[string]any{"code": codeInternal, "errorId": id}
+}
+
+// recoverer logs a panic with its stack; what it returns is not marked, so the caller sees INTERNAL.
+func recoverer(log *slog.Logger) graphql.RecoverFunc {
+	return func(ctx context.Context, cause any) error {
+		log.ErrorContext(ctx, "graphql: panic", "cause", cause, "stack", string(debug.Stack()))
+		return errors.New("panic; see the log entry before this one")
+	}
+}
+
+// retrySeconds is for the header Retry-After.
+func retrySeconds(after time.Duration) int { return int(math.Ceil(max(after, time.Second).Seconds())) }

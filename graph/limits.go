@@ -1,0 +1,235 @@
+package graph
+
+import (
+	"context"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+)
+
+// Limits bound what one caller can ask for. A zero field means its default.
+type Limits struct {
+	Body       int64         // bytes of a request or socket message; default 256 KiB
+	Tokens     int           // of a document; default 2,000
+	Depth      int           // of nested fields; default 12. Introspection has a rule of its own
+	Aliases    int           // of an operation, fragments expanded; default 30
+	RootFields int           // the same; default 20
+	Directives int           // the same; default 50
+	Fields     int           // the same, without list sizes; default 10,000
+	Complexity int           // with list sizes; default 5,000
+	Errors     int           // shown in an answer; default 5
+	Time       time.Duration // of a query or mutation; default 30 s
+
+	Sockets    int           // open WebSockets of one caller; default 20
+	Operations int           // at the same time on one socket; default 50
+	Init       time.Duration // from the upgrade to connection_init; default 5 s
+	Ping       time.Duration // between signs of life on streams and sockets; default 15 s
+	Write      time.Duration // for a client to take one message of a stream; default 10 s
+	Patience   time.Duration // for a subscriber whose queue is full; default 5 s
+	Recheck    time.Duration // between looks at the credential of a stream; default 5 s
+}
+
+func (l Limits) withDefaults() Limits {
+	orInt := func(n *int, otherwise int) {
+		if *n <= 0 {
+			*n = otherwise
+		}
+	}
+	orTime := func(d *time.Duration, otherwise time.Duration) {
+		if *d <= 0 {
+			*d = otherwise
+		}
+	}
+	if l.Body <= 0 {
+		l.Body = 256 << 10
+	}
+	orInt(&l.Tokens, 2_000)
+	orInt(&l.Depth, 12)
+	orInt(&l.Aliases, 30)
+	orInt(&l.RootFields, 20)
+	orInt(&l.Directives, 50)
+	orInt(&l.Fields, 10_000)
+	orInt(&l.Complexity, 5_000)
+	orInt(&l.Errors, 5)
+	orInt(&l.Sockets, 20)
+	orInt(&l.Operations, 50)
+	orTime(&l.Time, 30*time.Second)
+	orTime(&l.Init, 5*time.Second)
+	orTime(&l.Ping, 15*time.Second)
+	orTime(&l.Write, 10*time.Second)
+	orTime(&l.Patience, 5*time.Second)
+	orTime(&l.Recheck, 5*time.Second)
+	return l
+}
+
+// shapeLimit refuses operations by their shape. Every fragment is looked at once, so it is cheap even
+// where fragments spread fragments 2^n times; it must run before gqlgen's complexity walk, which
+// expands them.
+type shapeLimit struct{ limits Limits }
+
+func (shapeLimit) ExtensionName() string                   { return "ShapeLimit" }
+func (shapeLimit) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (s shapeLimit) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	w := shapeWalk{fragments: map[string]shape{}}
+	got := w.selections(op.Operation.SelectionSet)
+	w.directives(&got, op.Operation.Directives)
+	for _, rule := range []struct {
+		got, limit int
+		code, what string
+	}{
+		{got.depth, s.limits.Depth, codeDepthLimit, "nests %d levels deep"},
+		{got.width, s.limits.RootFields, codeRootFieldLimit, "has %d root fields"},
+		{got.aliases, s.limits.Aliases, codeAliasLimit, "has %d aliases"},
+		{got.directiveCount, s.limits.Directives, codeDirectiveLimit, "has %d directives"},
+		{got.fields, s.limits.Fields, codeComplexityLimit, "selects %d fields"},
+	} {
+		if rule.got > rule.limit {
+			return coded(rule.code, "The operation "+rule.what+"; the limit is %d.", rule.got, rule.limit)
+		}
+	}
+	if w.badNumber != "" {
+		return coded(codeBadUserInput, "The number %s does not fit into 64 bits here. Pass it in a variable.", w.badNumber)
+	}
+	if w.hasNUL {
+		return coded(codeBadUserInput, "Text must not hold the character NUL.")
+	}
+	return nil
+}
+
+// shape is the size of a selection with its fragments expanded; sums stop at the largest int32.
+type shape struct{ width, fields, depth, aliases, directiveCount int }
+
+func (s *shape) add(o shape) {
+	s.width = saturated(s.width + o.width)
+	s.fields = saturated(s.fields + o.fields)
+	s.depth = max(s.depth, o.depth)
+	s.aliases = saturated(s.aliases + o.aliases)
+	s.directiveCount = saturated(s.directiveCount + o.directiveCount)
+}
+
+func saturated(n int) int { return min(n, math.MaxInt32) }
+
+type shapeWalk struct {
+	fragments map[string]shape
+	badNumber string
+	hasNUL    bool
+}
+
+func (w *shapeWalk) selections(set ast.SelectionSet) shape {
+	var total shape
+	for _, selection := range set {
+		var one shape
+		switch s := selection.(type) {
+		case *ast.Field:
+			if !strings.HasPrefix(s.Name, "__") {
+				one = w.selections(s.SelectionSet)
+			}
+			one.width = 1
+			one.fields = saturated(one.fields + 1)
+			one.depth++
+			if s.Alias != s.Name {
+				one.aliases = saturated(one.aliases + 1)
+			}
+			w.arguments(s.Arguments)
+			w.directives(&one, s.Directives)
+		case *ast.InlineFragment:
+			one = w.selections(s.SelectionSet)
+			w.directives(&one, s.Directives)
+		case *ast.FragmentSpread:
+			known, ok := w.fragments[s.Name]
+			if !ok {
+				known = w.selections(s.Definition.SelectionSet) // validation has refused cycles
+				w.fragments[s.Name] = known
+			}
+			one = known
+			w.directives(&one, s.Directives)
+		}
+		total.add(one)
+	}
+	return total
+}
+
+func (w *shapeWalk) directives(s *shape, list ast.DirectiveList) {
+	s.directiveCount = saturated(s.directiveCount + len(list))
+	for _, d := range list {
+		w.arguments(d.Arguments)
+	}
+}
+
+func (w *shapeWalk) arguments(list ast.ArgumentList) {
+	for _, a := range list {
+		w.value(a.Value)
+	}
+}
+
+// value looks for numbers on which gqlparser would panic, and for text that a store would refuse.
+func (w *shapeWalk) value(v *ast.Value) {
+	var err error
+	switch v.Kind {
+	case ast.StringValue, ast.BlockValue:
+		w.hasNUL = w.hasNUL || strings.ContainsRune(v.Raw, 0)
+	case ast.IntValue:
+		_, err = strconv.ParseInt(v.Raw, 10, 64)
+	case ast.FloatValue:
+		_, err = strconv.ParseFloat(v.Raw, 64)
+	}
+	if err != nil {
+		w.badNumber = v.Raw[:min(len(v.Raw), 40)]
+	}
+	for _, child := range v.Children {
+		w.value(child.Value)
+	}
+}
+
+func coded(code, format string, args ...any) *gqlerror.Error {
+	err := gqlerror.Errorf(format, args...)
+	errcode.Set(err, code)
+	return err
+}
+
+// costs says what connections cost: the page size times what is selected of an item.
+func costs() ComplexityRoot {
+	page := func(child int, first, last *int32) int {
+		n := int32(defaultPage)
+		if first != nil {
+			n = *first
+		} else if last != nil {
+			n = *last
+		}
+		// Out of range is refused by the resolver; here it must only not overflow.
+		return 1 + int(min(max(n, 1), 1000))*max(child, 1)
+	}
+	nested := func(child int, first *int32, _ *string, last *int32, _ *string) int {
+		return 10 + page(child, first, last) // a statement of its own for every parent
+	}
+	var c ComplexityRoot
+	c.Query.PipelineDefinitions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineDefinitionFilter) int {
+		return page(child, first, last)
+	}
+	c.Query.Runs = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineRunFilter) int {
+		return page(child, first, last)
+	}
+	c.Query.Incidents = func(child int, first *int32, _ *string, last *int32, _ *string, _ *IncidentFilter) int {
+		return page(child, first, last)
+	}
+	c.Query.Alerts = func(child int, first *int32, _ *string, last *int32, _ *string, _ *AlertFilter) int {
+		return page(child, first, last)
+	}
+	c.Query.Channels = func(child int, first *int32, _ *string, last *int32, _ *string) int {
+		return page(child, first, last)
+	}
+	c.Query.Nodes = func(child int, ids []string) int { return 1 + len(ids)*max(child, 1) }
+	c.PipelineDefinition.Versions = nested
+	c.PipelineDefinition.Runs = nested
+	c.Incident.Alerts = nested
+	c.Incident.Runs = nested
+	c.PipelineRun.Stages = func(child int) int { return 1 + 3*child }
+	return c
+}

@@ -1,0 +1,132 @@
+package graph
+
+import (
+	"context"
+	"sync"
+
+	"penstock/db"
+	"penstock/engine"
+)
+
+// relation loads what belongs to many parents with one statement. Lists announce the ids of what they
+// return; the first child that is asked for loads the children of all that were announced. So a page
+// costs the same number of statements however long it is, through nodes as through edges, and nobody
+// waits for a timer.
+type relation[V any] struct {
+	fetch func(ctx context.Context, ids []string) (map[string]V, error)
+
+	mu      sync.Mutex
+	wanted  map[string]bool
+	batches map[string]*batch[V] // by id
+}
+
+type batch[V any] struct {
+	once   sync.Once
+	ids    []string
+	values map[string]V
+	err    error
+}
+
+func newRelation[V any](fetch func(context.Context, []string) (map[string]V, error)) *relation[V] {
+	return &relation[V]{fetch: fetch, wanted: map[string]bool{}, batches: map[string]*batch[V]{}}
+}
+
+// announce says which ids will perhaps be loaded; empty ones are ignored.
+func (r *relation[V]) announce(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if id != "" && r.batches[id] == nil {
+		r.wanted[id] = true
+	}
+}
+
+// load returns what belongs to id, the zero value if there is nothing.
+func (r *relation[V]) load(ctx context.Context, id string) (V, error) {
+	r.announce(id)
+	r.mu.Lock()
+	b := r.batches[id]
+	if b == nil {
+		b = &batch[V]{}
+		for id := range r.wanted {
+			b.ids = append(b.ids, id)
+			r.batches[id] = b
+		}
+		clear(r.wanted)
+	}
+	r.mu.Unlock()
+	b.once.Do(func() { b.values, b.err = r.fetch(ctx, b.ids) })
+	return b.values[id], b.err
+}
+
+// loaders are the relations of one root field or event: nothing is kept from one mutation or event to
+// the next.
+type loaders struct {
+	definitions *relation[*db.PipelineDefinition]
+	incidents   *relation[*db.Incident]
+	runs        *relation[*db.Run]
+	stages      *relation[[]db.StageExecution] // by run
+	results     *relation[*engine.RunResult]   // by run
+}
+
+type loadersKey struct{}
+
+// withLoaders puts fresh relations into ctx.
+func (r *Resolver) withLoaders(ctx context.Context) context.Context {
+	l := &loaders{
+		definitions: newRelation(r.store.DefinitionsByID),
+		incidents:   newRelation(r.store.IncidentsByID),
+		stages:      newRelation(r.store.StagesByRun),
+	}
+	l.runs = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Run, error) {
+		runs, err := r.store.RunsByID(ctx, ids)
+		for _, run := range runs {
+			l.announceRun(run)
+		}
+		return runs, err
+	})
+	l.results = newRelation(func(ctx context.Context, ids []string) (map[string]*engine.RunResult, error) {
+		byID, err := r.store.RunsByID(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		runs := make([]db.Run, 0, len(byID))
+		for _, run := range byID {
+			runs = append(runs, *run)
+		}
+		results, err := r.engine.Results(ctx, runs)
+		if err != nil {
+			return nil, err
+		}
+		out := make(map[string]*engine.RunResult, len(results))
+		for i := range results {
+			out[results[i].RunID] = &results[i]
+		}
+		return out, nil
+	})
+	return context.WithValue(ctx, loadersKey{}, l)
+}
+
+func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
+
+// announceRun is called with every run that a resolver returns.
+func (l *loaders) announceRun(run *db.Run) {
+	l.definitions.announce(run.DefinitionID)
+	l.incidents.announce(run.IncidentID)
+	l.runs.announce(run.ParentRunID)
+	l.stages.announce(run.ID)
+	l.results.announce(run.ID)
+}
+
+func announceRuns(ctx context.Context, c db.Connection[db.Run]) db.Connection[db.Run] {
+	for i := range c.Items {
+		loadersOf(ctx).announceRun(&c.Items[i])
+	}
+	return c
+}
+
+func announceAlerts(ctx context.Context, c db.Connection[db.Alert]) db.Connection[db.Alert] {
+	for i := range c.Items {
+		loadersOf(ctx).incidents.announce(c.Items[i].IncidentID)
+	}
+	return c
+}

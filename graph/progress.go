@@ -1,0 +1,125 @@
+package graph
+
+import (
+	"context"
+	"encoding/base64"
+	"iter"
+	"strconv"
+	"strings"
+	"time"
+
+	"penstock/db"
+	"penstock/engine"
+	"penstock/fault"
+)
+
+// eventQueue is how many events may wait for a subscriber.
+const eventQueue = 256
+
+// snapshot is the run as it is, as the event before the next one that a subscriber gets.
+func (r *Resolver) snapshot(ctx context.Context, runID string) (*RunStatusChanged, error) {
+	seq, err := r.store.LastSequence(ctx, runID) // before the run: what is in between comes again
+	if err != nil {
+		return nil, err
+	}
+	run, err := r.store.Run(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	if run.Status.Terminal() {
+		seq = max(seq-1, 0) // its end follows as an event of its own
+	}
+	return &RunStatusChanged{progress: progressAt(runID, seq, time.Now()), Status: run.Status}, nil
+}
+
+// follow passes events on, after those in first, until the sequence ends or ctx does. A subscriber
+// who leaves the queue full for longer than patience, and one for whom the events cannot be read, is
+// told where to go on and let go.
+func follow(ctx context.Context, runID string, from int64, first []RunEvent, events iter.Seq2[db.RunEvent, error], patience time.Duration) <-chan RunEvent {
+	out := make(chan RunEvent, eventQueue)
+	for _, ev := range first {
+		out <- ev
+	}
+	passed := from
+	pass := func(seq int64, ev RunEvent) bool {
+		late := time.NewTimer(patience)
+		defer late.Stop()
+		select {
+		case out <- ev:
+			passed = seq
+			return true
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		return false
+	}
+	go func() { // ends with ctx, which the transport cancels when the operation ends
+		defer close(out)
+		var end *db.RunEvent // an end is the run's last event, unless the run was retried
+		for ev, err := range events {
+			if err != nil || end != nil && !pass(end.Sequence, statusChanged(*end)) {
+				end = nil
+				resync(ctx, out, runID, passed)
+				return
+			}
+			if end = nil; ev.Kind == engine.EventRun && db.RunStatus(ev.Status).Terminal() {
+				end = &ev
+			} else if !pass(ev.Sequence, eventOf(ev)) {
+				resync(ctx, out, runID, passed)
+				return
+			}
+		}
+		if end != nil && !pass(end.Sequence, &RunFinished{progressOf(*end), db.RunStatus(end.Status)}) {
+			resync(ctx, out, runID, passed)
+		}
+	}()
+	return out
+}
+
+// resync is the last event of a subscriber who is let go; it waits until there is room for it.
+func resync(ctx context.Context, out chan<- RunEvent, runID string, passed int64) {
+	p := progressAt(runID, passed, time.Now())
+	select {
+	case out <- &ResyncRequired{p, p.Cursor}:
+	case <-ctx.Done():
+	}
+}
+
+func statusChanged(ev db.RunEvent) *RunStatusChanged {
+	return &RunStatusChanged{progressOf(ev), db.RunStatus(ev.Status)}
+}
+
+func eventOf(ev db.RunEvent) RunEvent {
+	p := progressOf(ev)
+	switch ev.Kind {
+	case engine.EventRun:
+		return statusChanged(ev)
+	case engine.EventStage:
+		return &StageStatusChanged{p, ev.NodeID, ev.Attempt, db.StageStatus(ev.Status), orNull(ev.Text)}
+	case engine.EventText:
+		return &StageOutput{p, ev.NodeID, ev.Attempt, StageOutputKindText, ev.Text}
+	default:
+		return &StageOutput{p, ev.NodeID, ev.Attempt, StageOutputKindLog, ev.Text}
+	}
+}
+
+func progressOf(ev db.RunEvent) progress { return progressAt(ev.RunID, ev.Sequence, ev.At) }
+
+func progressAt(runID string, seq int64, at time.Time) progress {
+	cursor := base64.RawURLEncoding.EncodeToString([]byte(runID + ":" + strconv.FormatInt(seq, 10)))
+	return progress{Cursor: cursor, Sequence: seq, At: at, RunID: runID}
+}
+
+// openEventCursor returns the sequence of a cursor of this run; "" is the start.
+func openEventCursor(runID, cursor string) (int64, error) {
+	if cursor == "" {
+		return 0, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	of, number, _ := strings.Cut(string(raw), ":")
+	seq, parseErr := strconv.ParseInt(number, 10, 64)
+	if err != nil || parseErr != nil || of != runID || seq < 0 {
+		return 0, fault.New(fault.Invalid, "`after` is not a cursor of this run. Leave it out to start with the run as it is.")
+	}
+	return seq, nil
+}

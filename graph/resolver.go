@@ -1,0 +1,89 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"penstock/auth"
+	"penstock/db"
+	"penstock/drivers/ai"
+	"penstock/drivers/alerts"
+	"penstock/drivers/notify"
+	"penstock/engine"
+	"penstock/fault"
+)
+
+// Resolver answers the fields. Permissions were checked before it is called.
+type Resolver struct {
+	store    *db.Store
+	engine   *engine.Engine
+	sources  *alerts.Registry
+	notify   *notify.Registry
+	ai       *ai.Registry
+	patience time.Duration // see Limits
+}
+
+// caller is who sent the operation; the transports let nobody else in.
+func caller(ctx context.Context) auth.Principal {
+	p, _ := auth.From(ctx)
+	return p
+}
+
+// orNil makes "there is none" null, as lookups answer.
+func orNil[T any](record *T, err error) (*T, error) {
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	return record, err
+}
+
+// lasted is the time from start to end, or until now, in milliseconds; nil before the start.
+func lasted(start, end time.Time) *int64 {
+	if start.IsZero() {
+		return nil
+	}
+	if end.IsZero() {
+		end = time.Now()
+	}
+	return new(max(0, end.Sub(start).Milliseconds()))
+}
+
+// pointers is for lists: gqlgen passes records by reference.
+func pointers[T any](list []T) []*T {
+	out := make([]*T, len(list))
+	for i := range list {
+		out[i] = &list[i]
+	}
+	return out
+}
+
+func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after *string, last *int32, before *string) (*RunConnection, error) {
+	var err error
+	if f.Page, err = runList.page(first, after, last, before); err != nil {
+		return nil, err
+	}
+	c, err := r.store.Runs(ctx, f)
+	return connect(runList, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) }), err
+}
+
+func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, after *string, last *int32, before *string) (*AlertConnection, error) {
+	var err error
+	if f.Page, err = alertList.page(first, after, last, before); err != nil {
+		return nil, err
+	}
+	c, err := r.store.Alerts(ctx, f)
+	return connect(alertList, announceAlerts(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountAlerts(ctx, f) }), err
+}
+
+// storedConfig is what validatePipelineDefinition checks when there is no draft.
+func (r *Resolver) storedConfig(ctx context.Context, name string) (json.RawMessage, error) {
+	if name == "" {
+		return nil, fault.New(fault.Invalid, "Give config, the document to check, or name, a stored definition.")
+	}
+	def, err := r.store.Definition(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return def.Config, nil
+}

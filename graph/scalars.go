@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"penstock/fault"
+)
+
+// MarshalDateTime writes a time in UTC, at most microseconds; the zero time is null.
+func MarshalDateTime(t time.Time) graphql.Marshaler {
+	if t.IsZero() {
+		return graphql.Null
+	}
+	return graphql.WriterFunc(func(w io.Writer) {
+		_, _ = io.WriteString(w, strconv.Quote(t.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano)))
+	})
+}
+
+// UnmarshalDateTime reads RFC 3339.
+func UnmarshalDateTime(v any) (time.Time, error) {
+	text, _ := v.(string)
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil {
+		return time.Time{}, fault.New(fault.Invalid, "A DateTime is RFC 3339 with an offset, for example \"2026-11-22T20:15:30Z\".")
+	}
+	return t.UTC(), nil
+}
+
+// MarshalJSON writes stored JSON as it is.
+func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
+	if len(raw) == 0 {
+		return graphql.Null
+	}
+	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(raw) })
+}
+
+// UnmarshalJSON takes the text of a variable (see keepJSON) or a literal of the document.
+func UnmarshalJSON(v any) (json.RawMessage, error) {
+	if raw, ok := v.(json.RawMessage); ok {
+		return raw, nil
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode JSON literal: %w", err)
+	}
+	return raw, nil
+}
+
+// MarshalStringMap writes labels and tags; none are an empty object.
+func MarshalStringMap(m map[string]string) graphql.Marshaler {
+	if m == nil {
+		m = map[string]string{}
+	}
+	raw, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // a map of strings always encodes
+	}
+	return MarshalJSON(raw)
+}
+
+// UnmarshalStringMap reads an object of strings.
+func UnmarshalStringMap(v any) (map[string]string, error) {
+	raw, err := UnmarshalJSON(v)
+	if err != nil {
+		return nil, err
+	}
+	var m map[string]string
+	if json.Unmarshal(raw, &m) != nil {
+		return nil, fault.New(fault.Invalid, "This must be an object of strings, for example {\"team\": \"db\"}.")
+	}
+	return m, nil
+}
+
+// MarshalAlertStatus writes the status of an alert, stored in lower case.
+func MarshalAlertStatus(status string) graphql.Marshaler {
+	return graphql.MarshalString(strings.ToUpper(status))
+}
+
+// UnmarshalAlertStatus reads it; validation has seen to it that it is one.
+func UnmarshalAlertStatus(v any) (string, error) {
+	text, err := graphql.UnmarshalString(v)
+	return strings.ToLower(text), err
+}
+
+// orNull is for nullable fields whose record holds "" for nothing.
+func orNull(text string) *string {
+	if text == "" {
+		return nil
+	}
+	return &text
+}

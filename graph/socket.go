@@ -1,0 +1,344 @@
+package graph
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"penstock/auth"
+	"penstock/drivers/alerts/strictjson"
+	"penstock/fault"
+)
+
+const subprotocol = "graphql-transport-ws"
+
+// Close codes of graphql-transport-ws.
+const (
+	closeInvalid      websocket.StatusCode = 4400
+	closeUnauthorized websocket.StatusCode = 4401
+	closeForbidden    websocket.StatusCode = 4403
+	closeSubprotocol  websocket.StatusCode = 4406
+	closeInitTimeout  websocket.StatusCode = 4408
+	closeDuplicate    websocket.StatusCode = 4409
+	closeTooMany      websocket.StatusCode = 4429
+)
+
+// socket is one WebSocket. Its read loop is the only one that changes its state; operations write.
+type socket struct {
+	h      *handler
+	conn   *websocket.Conn
+	ctx    context.Context // of the operations: ends with the socket
+	cancel context.CancelFunc
+
+	credential *http.Request // what the caller is authenticated by
+	caller     auth.Principal
+	refused    func() *fault.Error // see watchCredential; nil before the acknowledgement
+	release    func()              // gives the caller's socket slot back
+
+	mu         sync.Mutex // guards operations
+	operations map[string]*running
+	wg         sync.WaitGroup
+}
+
+// running is an operation that has not ended.
+type running struct{ cancel context.CancelFunc }
+
+// message is any message of the protocol.
+type message struct {
+	ID      string          `json:"id,omitempty"`
+	Type    string          `json:"type"`
+	Payload json.RawMessage `json:"payload,omitempty"`
+}
+
+// serveSocket upgrades and serves until one side closes. The browser's page must be of this host or
+// of the public URL; a caller without Origin is no browser, so a session cookie alone does not do.
+func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
+	caller, known := auth.From(r.Context())
+	if known && caller.Kind == auth.KindSession && r.Header.Get("Origin") == "" {
+		writeJSON(w, http.StatusForbidden, mediaJSON, h.refusal(r.Context(), codeForbidden,
+			fault.New(fault.Forbidden, "A browser session needs the header Origin; other callers use an API token.")))
+		return
+	}
+	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+		Subprotocols:    []string{subprotocol},
+		OriginPatterns:  h.origins,
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	defer conn.CloseNow()
+	if conn.Subprotocol() != subprotocol {
+		_ = conn.Close(closeSubprotocol, "Subprotocol not acceptable")
+		return
+	}
+	conn.SetReadLimit(h.limits.Body)
+	s := &socket{h: h, conn: conn, credential: r, caller: caller, operations: map[string]*running{}}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
+	stopping := context.AfterFunc(r.Context(), func() { s.close(websocket.StatusGoingAway, "The server stops") })
+	defer stopping()
+	s.serve()
+}
+
+func (s *socket) serve() {
+	defer s.wg.Wait()
+	defer s.cancel()
+	defer func() {
+		if s.release != nil {
+			s.release()
+		}
+	}()
+	late := time.AfterFunc(s.h.limits.Init, func() { s.close(closeInitTimeout, "Connection initialisation timeout") })
+	defer late.Stop()
+	for {
+		kind, data, err := s.conn.Read(s.ctx)
+		if err != nil {
+			return // closed, or too big: the library has sent 1009
+		}
+		m, err := parseMessage(kind, data)
+		if err != nil {
+			s.close(closeInvalid, err.Error())
+			return
+		}
+		if !s.handle(m, late) {
+			return
+		}
+	}
+}
+
+// handle does what the message asks; false after it closed the socket.
+func (s *socket) handle(m message, late *time.Timer) bool {
+	switch m.Type {
+	case "connection_init":
+		if s.refused != nil {
+			return s.close(closeTooMany, "Too many initialisation requests")
+		}
+		if !late.Stop() {
+			return false // the timer is closing the socket
+		}
+		return s.init(m.Payload)
+	case "ping":
+		return s.send(message{Type: "pong", Payload: m.Payload})
+	case "pong":
+		return true
+	case "subscribe":
+		if s.refused == nil {
+			return s.close(closeUnauthorized, "Unauthorized")
+		}
+		return s.subscribe(m)
+	default: // complete
+		s.mu.Lock()
+		op := s.operations[m.ID]
+		s.mu.Unlock()
+		s.forget(m.ID, op)
+		return true
+	}
+}
+
+// init authenticates with the token of the payload, if there is one, and acknowledges.
+func (s *socket) init(payload json.RawMessage) bool {
+	var p map[string]any
+	_ = json.Unmarshal(payload, &p) // parseMessage has seen to it that it is an object
+	for _, name := range []string{"Authorization", "authorization"} {
+		if header, _ := p[name].(string); header != "" {
+			s.credential = &http.Request{
+				Method: http.MethodGet, URL: s.credential.URL, Host: s.credential.Host,
+				RemoteAddr: s.credential.RemoteAddr, Header: http.Header{"Authorization": {header}},
+			}
+			s.credential = s.credential.WithContext(s.ctx)
+			var err error
+			if s.caller, err = s.h.authenticate(s.credential); err != nil {
+				return s.close(closeForbidden, "Forbidden")
+			}
+			break
+		}
+	}
+	if s.caller.IsAnonymous() {
+		return s.close(closeForbidden, "Forbidden")
+	}
+	if s.release = s.h.admit(s.caller); s.release == nil {
+		return s.close(closeTooMany, "Too many sockets")
+	}
+	s.ctx = auth.With(s.ctx, s.caller)
+	s.refused = s.h.watchCredential(s.credential, s.caller)
+	s.wg.Go(s.keepAlive)
+	return s.send(message{Type: "connection_ack"})
+}
+
+// admit takes one of the caller's socket slots; nil if there is none left.
+func (h *handler) admit(p auth.Principal) (release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := string(p.Kind) + ":" + p.ID
+	if h.sockets[key] >= h.limits.Sockets {
+		return nil
+	}
+	h.sockets[key]++
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.sockets[key]--; h.sockets[key] == 0 {
+			delete(h.sockets, key)
+		}
+	}
+}
+
+// keepAlive notices dead peers and revoked credentials on idle sockets.
+func (s *socket) keepAlive() {
+	tick := time.NewTicker(s.h.limits.Ping)
+	defer tick.Stop()
+	refused := s.h.watchCredential(s.credential, s.caller)
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if refused() != nil {
+			s.close(closeForbidden, "Forbidden")
+			return
+		}
+		ctx, cancel := context.WithTimeout(s.ctx, s.h.limits.Write)
+		err := s.conn.Ping(ctx)
+		cancel()
+		if err != nil {
+			s.conn.CloseNow()
+			return
+		}
+	}
+}
+
+func (s *socket) subscribe(m message) bool {
+	if s.refused() != nil {
+		return s.close(closeForbidden, "Forbidden")
+	}
+	s.mu.Lock()
+	_, double := s.operations[m.ID]
+	full := len(s.operations) >= s.h.limits.Operations
+	ctx, cancel := context.WithCancel(s.ctx)
+	op := &running{cancel}
+	if !double && !full {
+		s.operations[m.ID] = op
+	}
+	s.mu.Unlock()
+	switch {
+	case double:
+		cancel()
+		return s.close(closeDuplicate, fmt.Sprintf("Subscriber for %.40q already exists", m.ID))
+	case full:
+		cancel()
+		return s.send(failure(m.ID, gqlerror.List{coded(codeRateLimited, "This socket has %d operations already. Complete one first.", s.h.limits.Operations)}))
+	}
+	s.wg.Go(func() {
+		last := s.operate(ctx, m.ID, m.Payload)
+		ended := ctx.Err() != nil
+		s.forget(m.ID, op) // before the last message, so that the client can use the id again at once
+		if !ended {
+			s.send(last)
+		}
+	})
+	return true
+}
+
+// operate runs one operation and returns the message that ends it: `error` or `complete`, never both,
+// because clients close the socket over a `complete` that follows an `error`.
+func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage) message {
+	req, err := parseRequest(payload)
+	if err != nil {
+		return failure(id, s.h.refusal(ctx, codeBadRequest, err).Errors)
+	}
+	prepared, refused := s.h.prepare(ctx, req)
+	if refused != nil {
+		return failure(id, refused.Errors)
+	}
+	next, stop := s.h.run(prepared)
+	defer stop()
+	check := s.h.watchCredential(s.credential, s.caller)
+	for resp := next(); resp != nil && ctx.Err() == nil; resp = next() {
+		if check() != nil {
+			s.close(closeForbidden, "Forbidden")
+			break
+		}
+		if resp.Data == nil {
+			return failure(id, resp.Errors)
+		}
+		if !s.send(message{ID: id, Type: "next", Payload: encode(answerOf(resp))}) {
+			break
+		}
+	}
+	return message{ID: id, Type: "complete"}
+}
+
+// forget ends an operation, unless its id stands for another one by now.
+func (s *socket) forget(id string, op *running) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if op != nil && s.operations[id] == op {
+		op.cancel()
+		delete(s.operations, id)
+	}
+}
+
+func failure(id string, errs gqlerror.List) message {
+	return message{ID: id, Type: "error", Payload: encode(errs)}
+}
+
+// send writes a message; a client that does not take it in time loses the socket.
+func (s *socket) send(m message) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.h.limits.Write)
+	defer cancel()
+	return s.conn.Write(ctx, websocket.MessageText, encode(m)) == nil
+}
+
+// close ends the socket with a code; it returns false for the read loop.
+func (s *socket) close(code websocket.StatusCode, reason string) bool {
+	_ = s.conn.Close(code, reason)
+	return false
+}
+
+var (
+	messageTypes = []string{"connection_init", "ping", "pong", "subscribe", "complete"}
+	errMessage   = errors.New("Invalid message received") // read by people on the other side of the socket
+)
+
+// parseMessage checks the shape that the protocol prescribes for each type.
+func parseMessage(kind websocket.MessageType, data []byte) (message, error) {
+	if kind != websocket.MessageText {
+		return message{}, errMessage
+	}
+	doc, err := strictjson.Decode(data)
+	object, ok := doc.(map[string]any)
+	if err != nil || !ok {
+		return message{}, errMessage
+	}
+	var m message
+	m.Type, _ = object["type"].(string)
+	m.ID, _ = object["id"].(string)
+	payload, hasPayload := object["payload"]
+	_, isObject := payload.(map[string]any)
+	hasPayload = hasPayload && payload != nil
+	switch {
+	case !slices.Contains(messageTypes, m.Type):
+		return m, errMessage
+	case (m.Type == "subscribe" || m.Type == "complete") && m.ID == "":
+		return m, errMessage
+	case m.Type == "subscribe" && !isObject, m.Type != "complete" && hasPayload && !isObject:
+		return m, errMessage
+	}
+	if hasPayload {
+		var raw map[string]json.RawMessage // a map, so that the key is matched exactly
+		if json.Unmarshal(data, &raw) != nil {
+			return m, errMessage
+		}
+		m.Payload = raw["payload"]
+	}
+	return m, nil
+}

@@ -1,0 +1,109 @@
+package graph
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/gqlerror"
+
+	"penstock/auth"
+	"penstock/fault"
+)
+
+// once gives one answer.
+func once(resp *graphql.Response) func() *graphql.Response {
+	return func() *graphql.Response {
+		defer func() { resp = nil }()
+		return resp
+	}
+}
+
+// stream writes Server-Sent Events (graphql-sse, distinct connections mode): `next` with an answer
+// each, then `complete`. Errors of the request come as an answer too, because EventSource cannot read
+// the body of a 4xx. It calls stop before it returns.
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *graphql.Response, stop func()) {
+	answers := make(chan []byte)
+	gone := make(chan struct{})
+	var pump sync.WaitGroup
+	defer pump.Wait()
+	defer stop()
+	defer close(gone)
+	pump.Go(func() {
+		defer close(answers)
+		for resp := next(); resp != nil; resp = next() {
+			select {
+			case answers <- encode(answerOf(resp)): // encoded here: the next call overwrites resp.Data
+			case <-gone:
+				return
+			}
+		}
+	})
+
+	head := w.Header()
+	head.Set("Content-Type", mediaStream+"; charset=utf-8")
+	head.Set("X-Accel-Buffering", "no") // nginx
+	w.WriteHeader(http.StatusOK)
+	out := http.NewResponseController(w)
+	write := func(event string) bool {
+		_ = out.SetWriteDeadline(time.Now().Add(h.limits.Write)) // a recorder has none
+		_, err := io.WriteString(w, event)
+		return err == nil && out.Flush() == nil
+	}
+	const complete = "event: complete\ndata: \n\n"
+	if !write(":\n\n") {
+		return
+	}
+	alive := time.NewTicker(h.limits.Ping)
+	defer alive.Stop()
+	p, _ := auth.From(r.Context())
+	refused := h.watchCredential(r, p)
+	for {
+		event := ":\n\n"
+		select {
+		case <-r.Context().Done():
+			return
+		case <-alive.C:
+		case data, more := <-answers:
+			if !more {
+				write(complete)
+				return
+			}
+			event = "event: next\ndata: " + string(data) + "\n\n"
+		}
+		if f := refused(); f != nil {
+			data := encode(answer{Errors: gqlerror.List{coded(codeUnauthenticated, "%s", f.Message)}})
+			write("event: next\ndata: " + string(data) + "\n\n" + complete)
+			return
+		}
+		if !write(event) {
+			return
+		}
+	}
+}
+
+// watchCredential returns a function that says why r's credential no longer stands for p with the
+// same rights, nil while it does. It asks at most every [Limits.Recheck]; a store that cannot be
+// asked revokes nothing.
+func (h *handler) watchCredential(r *http.Request, p auth.Principal) func() *fault.Error {
+	last := time.Now()
+	return func() *fault.Error {
+		if time.Since(last) < h.limits.Recheck {
+			return nil
+		}
+		last = time.Now()
+		now, err := h.authenticate(r)
+		switch f := fault.Of(err); {
+		case err == nil && now.Kind == p.Kind && now.ID == p.ID && slices.Equal(now.Scopes, p.Scopes):
+			return nil
+		case err == nil:
+			return fault.New(fault.Forbidden, "Your rights have changed. Connect again.")
+		case f.Code == fault.Unauthorized || f.Code == fault.Forbidden:
+			return f
+		}
+		return nil
+	}
+}
