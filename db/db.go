@@ -74,7 +74,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		err = s.checkSchema(ctx, s.read)
 	}
 	if err != nil {
-		s.closeHandles()
+		_ = s.closeHandles() // the first error is the one to report
 		return nil, fmt.Errorf("open database: %w", err)
 	}
 	s.startWriters()
