@@ -93,7 +93,7 @@ func nodeIcon(nodeType string) string {
 	return "circle-dot"
 }
 
-func machine(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func machine(t time.Time) string  { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 func absolute(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05") + " UTC" }
 func clock(t time.Time) string    { return t.UTC().Format("15:04:05") }
 
@@ -155,4 +155,9 @@ func safeLink(raw string) string {
 		}
 	}
 	return raw
+}
+
+// quotePattern is a pattern that matches the text and nothing else.
+func quotePattern(text string) string {
+	return strings.NewReplacer(".", `\.`, "-", `\-`).Replace(text)
 }

@@ -1,0 +1,182 @@
+package server
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"penstock/auth"
+	"penstock/db"
+	"penstock/fault"
+	"penstock/views"
+	"penstock/views/assets"
+)
+
+func (s *Server) adminRoutes() []route {
+	return []route{
+		{"GET /assets/{file}", s.asset},
+		{"GET /login", s.loginForm},
+		{"POST /login", s.login},
+		{"POST /logout", s.logout},
+		{"GET /setup", s.setupForm},
+		{"POST /setup", s.setup},
+
+		{"GET /admin/", s.overview},
+		{"GET /admin/incidents/", s.incidentPages},
+		{"GET /admin/incidents/{id}/", s.incidentPage},
+		{"POST /admin/incidents/{id}/acknowledge", s.incidentAcknowledge},
+		{"POST /admin/incidents/{id}/resolve", s.incidentResolve},
+		{"GET /admin/runs/", s.runPages},
+		{"GET /admin/runs/{run_id}/", s.runPage},
+		{"GET /admin/runs/{run_id}/live", s.runLive},
+		{"POST /admin/runs/{run_id}/cancel", s.runCancel},
+		{"POST /admin/runs/{run_id}/retry", s.runRetry},
+		{"GET /admin/definitions/", s.definitionPages},
+		{"GET /admin/definitions/new", s.definitionNew},
+		{"POST /admin/definitions/new", s.definitionCreate},
+		{"GET /admin/definitions/{name}/", s.definitionPage},
+		{"POST /admin/definitions/{name}/", s.definitionSave},
+		{"POST /admin/definitions/{name}/delete", s.definitionDeleteForm},
+		{"GET /admin/definitions/{name}/execute", s.executeForm},
+		{"POST /admin/definitions/{name}/execute", s.executeRun},
+		{"POST /admin/validate", s.draftValidate},
+		{"GET /admin/settings/", s.settings},
+		{"POST /admin/settings/theme", s.themeChoose},
+		{"POST /admin/settings/channels/{name}/test", s.channelTestForm},
+	}
+}
+
+func (s *Server) asset(w http.ResponseWriter, r *http.Request) error {
+	if !assets.Serve(w, r, r.PathValue("file")) {
+		return errNoPage
+	}
+	return nil
+}
+
+// render answers with a page or, if HTMX asks, with the one fragment of it that HTMX replaces. It is
+// buffered: a page that cannot be drawn is a clean error.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, code int, page templ.Component, fragment views.Fragment) error {
+	var b bytes.Buffer
+	w.Header().Add("Vary", "HX-Request")
+	var err error
+	if fragment != "" && r.Header.Get("HX-Request") == "true" {
+		err = templ.RenderFragments(r.Context(), &b, page, fragment)
+	} else {
+		err = page.Render(r.Context(), &b)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(code)
+	_, err = w.Write(b.Bytes())
+	return gone(err)
+}
+
+const (
+	themeCookie = "penstock_theme"
+	flashCookie = "penstock_flash"
+)
+
+// flashes are what a page says after the change that led to it. Only the key travels.
+var flashes = map[string]string{
+	"created":  "Definition created.",
+	"saved":    "Definition saved.",
+	"deleted":  "Definition deleted.",
+	"cancel":   "The run is cancelled.",
+	"retry":    "The run goes on at what had failed.",
+	"ack":      "Incident acknowledged.",
+	"resolved": "Incident resolved.",
+	"tested":   "The test message was sent.",
+	"theme":    "Appearance changed.",
+}
+
+// frame fills what the layout needs.
+func (s *Server) frame(w http.ResponseWriter, r *http.Request, section, title string) views.Page {
+	p, _ := auth.From(r.Context())
+	page := views.Page{Title: title, Section: section, User: p.Name, Session: p.Kind == auth.KindSession}
+	if c, err := r.Cookie(themeCookie); err == nil && slices.Contains([]string{"light", "dark"}, c.Value) {
+		page.Theme = c.Value
+	}
+	if c, err := r.Cookie(flashCookie); err == nil && r.Header.Get("HX-Request") == "" {
+		page.Flash = flashes[c.Value]
+		http.SetCookie(w, s.cookie(flashCookie, "", -1))
+	}
+	return page
+}
+
+func (s *Server) cookie(name, value string, age int) *http.Cookie {
+	return &http.Cookie{
+		Name: name, Value: value, Path: "/admin", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: strings.HasPrefix(s.publicURL, "https:"),
+	}
+}
+
+// done leads to a page after a change and lets it say what happened.
+func (s *Server) done(w http.ResponseWriter, r *http.Request, path, flash string) error {
+	if flash != "" {
+		http.SetCookie(w, s.cookie(flashCookie, flash, 30))
+	}
+	http.Redirect(w, r, path, http.StatusSeeOther)
+	return nil
+}
+
+// may reports whether the matrix lets the caller use a route, so that pages offer only what works.
+func may(r *http.Request, pattern string) bool {
+	p, _ := auth.From(r.Context())
+	return auth.Allowed(p, pattern) == nil
+}
+
+// readForm parses the form of a POST: at most 2 MiB, because a document of 1 MiB grows when encoded.
+func readForm(w http.ResponseWriter, r *http.Request) error {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	r.Body = http.MaxBytesReader(w, r.Body, 2*maxBody)
+	if err := r.ParseForm(); err != nil {
+		return fault.Wrap(err, fault.Invalid, "The form cannot be read, or is larger than 2 MiB.")
+	}
+	if !strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") && len(r.PostForm) == 0 && r.ContentLength > 0 {
+		return fault.New(fault.Unsupported, "This address takes forms (application/x-www-form-urlencoded).")
+	}
+	return nil
+}
+
+// field is a value of the form in the line ends the product uses.
+func field(r *http.Request, name string) string {
+	return strings.ReplaceAll(r.PostFormValue(name), "\r\n", "\n")
+}
+
+const rowsPerPage = 50
+
+// pageOf reads the part of a list that the address asks for.
+func pageOf(r *http.Request) db.Page {
+	q := r.URL.Query()
+	if before := q.Get("before"); before != "" {
+		return db.Page{Last: rowsPerPage, Before: before}
+	}
+	return db.Page{First: rowsPerPage, After: q.Get("after")}
+}
+
+// pagerOf links to the neighbours of a part of a list, filters kept.
+func pagerOf[T any](r *http.Request, c db.Connection[T]) views.Pager {
+	address := func(key, cursor string) string {
+		q := r.URL.Query()
+		q.Del("after")
+		q.Del("before")
+		q.Set(key, cursor)
+		return r.URL.Path + "?" + q.Encode()
+	}
+	var p views.Pager
+	if n := len(c.Items); n > 0 {
+		if c.HasPrevious {
+			p.Newer = address("before", c.Cursors[0])
+		}
+		if c.HasNext {
+			p.Older = address("after", c.Cursors[n-1])
+		}
+	}
+	return p
+}

@@ -1,0 +1,267 @@
+package server
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"penstock/db"
+	"penstock/engine"
+	"penstock/engine/definition"
+	"penstock/fault"
+	"penstock/views"
+)
+
+// starter is what the editor of a new definition begins with: valid, and small enough to change.
+const starter = `{
+  "version": "1.0",
+  "description": "",
+  "nodes": [
+    {"id": "ingest", "type": "ingest", "next": "look"},
+    {"id": "look", "type": "context", "config": {"include": ["cpu", "memory", "disk"]}, "required": false, "next": "analyse"},
+    {"id": "analyse", "type": "intelligence", "config": {"provider": "local"}, "required": false, "next": "tell"},
+    {"id": "tell", "type": "notify", "config": {"driver": "console"}}
+  ]
+}`
+
+func (s *Server) definitionNew(w http.ResponseWriter, r *http.Request) error {
+	page := views.DefinitionPage{Page: s.frame(w, r, "definitions", "New definition"), New: true, Active: true, Config: starter, CanEdit: true}
+	return s.definitionRender(w, r, http.StatusOK, page)
+}
+
+func (s *Server) definitionCreate(w http.ResponseWriter, r *http.Request) error {
+	return s.definitionStore(w, r, views.DefinitionPage{New: true})
+}
+
+func (s *Server) definitionSave(w http.ResponseWriter, r *http.Request) error {
+	return s.definitionStore(w, r, views.DefinitionPage{Name: r.PathValue("name")})
+}
+
+// definitionStore saves what the editor sent. What is refused comes back with the text and the reason.
+func (s *Server) definitionStore(w http.ResponseWriter, r *http.Request, page views.DefinitionPage) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	page.Page = s.frame(w, r, "definitions", cmp.Or(page.Name, "New definition"))
+	page.CanEdit, page.Changed = true, true
+	page.Description, page.Active, page.Config, page.Message = field(r, "description"), r.PostFormValue("active") == "yes", field(r, "config"), field(r, "message")
+	in := engine.DefinitionInput{
+		Description: &page.Description, Config: json.RawMessage(page.Config), IsActive: &page.Active, Message: page.Message,
+		MustCreate: page.New, MustExist: !page.New, Actor: actor(r), Admin: isAdmin(r),
+	}
+	if page.New {
+		page.Name = field(r, "name")
+	} else {
+		version, err := strconv.Atoi(r.PostFormValue("expected_version"))
+		if err != nil {
+			return fault.New(fault.Invalid, "expected_version is not a number. Load the page again.")
+		}
+		page.Version, in.ExpectedVersion = version, &version
+	}
+	in.Name = page.Name
+	def, created, _, err := s.engine.SaveDefinition(r.Context(), in)
+	if err == nil {
+		flash := "saved"
+		if created {
+			flash = "created"
+		}
+		return s.done(w, r, views.DefinitionURL(def.Name), flash)
+	}
+	f := fault.Of(err)
+	if _, invalid := errors.AsType[*engine.InvalidError](err); invalid {
+		page.Problem = "The document has errors; they are listed beside it."
+	} else if f.Code == fault.Internal || f.Code == fault.Unavailable || !page.New && f.Code == fault.NotFound {
+		return err
+	} else {
+		page.Problem = f.Message
+	}
+	if f.Code == fault.Conflict && !page.New {
+		if page.Conflict, err = s.conflict(r, page.Name); err != nil {
+			return err
+		}
+		page.Version = page.Conflict.Version
+	}
+	return s.definitionRender(w, r, status(f.Code), page)
+}
+
+// conflict is what is stored now, after somebody else saved it.
+func (s *Server) conflict(r *http.Request, name string) (*views.Conflict, error) {
+	def, err := s.store.Definition(r.Context(), name)
+	if err != nil {
+		return nil, err
+	}
+	version, err := s.store.DefinitionVersionByNumber(r.Context(), def.ID, def.Version)
+	if err != nil {
+		return nil, err
+	}
+	return &views.Conflict{Version: version.Number, Author: version.Author, Config: pretty(version.Config)}, nil
+}
+
+func (s *Server) definitionPage(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	def, err := s.store.Definition(ctx, r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	page := views.DefinitionPage{
+		Page: s.frame(w, r, "definitions", def.Name), Name: def.Name, Description: def.Description, Active: def.IsActive,
+		Version: def.Version, Config: pretty(def.Config), CanEdit: may(r, "POST /admin/definitions/{name}/"),
+	}
+	if text := r.URL.Query().Get("version"); text != "" {
+		number, err := strconv.Atoi(text)
+		if err != nil {
+			return fault.New(fault.Invalid, "version=%q is not a number.", text)
+		}
+		if number != def.Version {
+			version, err := s.store.DefinitionVersionByNumber(ctx, def.ID, number)
+			if err != nil {
+				return err
+			}
+			page.Shown, page.Config = number, pretty(version.Config)
+		}
+	}
+	return s.definitionRender(w, r, http.StatusOK, page)
+}
+
+// definitionRender adds what every state of the page shows: checks, versions, runs.
+func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code int, page views.DefinitionPage) error {
+	ctx := r.Context()
+	checks, err := s.checksOf(r, page.Config)
+	if err != nil {
+		return err
+	}
+	page.Checks = checks
+	page.CanRun = may(r, "POST /admin/definitions/{name}/execute")
+	if !page.New {
+		def, err := s.store.Definition(ctx, page.Name)
+		if err != nil {
+			return err
+		}
+		versions, err := s.store.DefinitionVersions(ctx, def.ID, db.Page{First: 10})
+		if err != nil {
+			return err
+		}
+		page.MoreVersions = versions.HasNext
+		for _, v := range versions.Items {
+			page.Versions = append(page.Versions, views.VersionRow{Number: v.Number, Author: v.Author, Message: v.Message, CreatedAt: v.CreatedAt})
+		}
+		if page.Runs, err = s.runRows(ctx, db.RunFilter{DefinitionID: def.ID, Page: db.Page{First: 10}}); err != nil {
+			return err
+		}
+	}
+	return s.render(w, r, code, views.Definition(page), views.ChecksFragment)
+}
+
+// draftValidate answers while somebody types: issues with their lines, and the graph.
+func (s *Server) draftValidate(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	checks, err := s.checksOf(r, field(r, "config"))
+	if err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, views.Definition(views.DefinitionPage{New: true, Checks: checks}), views.ChecksFragment)
+}
+
+func (s *Server) checksOf(r *http.Request, config string) (views.Checks, error) {
+	found, err := s.engine.Validate(r.Context(), []byte(config))
+	if err != nil {
+		return views.Checks{}, err
+	}
+	checks := views.Checks{Errors: len(found.Errors), Warnings: len(found.Warnings)}
+	perNode := map[string]int{}
+	for _, issue := range append(found.Errors, found.Warnings...) {
+		line := lineOf([]byte(config), issue.Path)
+		if issue.Code == definition.CodeSyntax {
+			line = syntaxLine([]byte(config))
+		}
+		checks.Issues = append(checks.Issues, views.Issue{Severity: string(issue.Severity), Message: issue.Message, Where: issue.Path, Line: line})
+		if issue.Severity == definition.SeverityError && issue.NodeID != "" {
+			perNode[issue.NodeID]++
+		}
+	}
+	if doc, _ := definition.Decode([]byte(config)); doc != nil && len(doc.Nodes) > 0 {
+		graph := definitionGraph(doc, perNode)
+		checks.Graph = &graph
+	}
+	return checks, nil
+}
+
+func (s *Server) definitionDeleteForm(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	name := r.PathValue("name")
+	if r.PostFormValue("confirm") != name {
+		return fault.New(fault.Invalid, "Not deleted: the name you typed is not %q.", name)
+	}
+	version, err := strconv.Atoi(r.PostFormValue("expected_version"))
+	if err != nil {
+		return fault.New(fault.Invalid, "expected_version is not a number. Load the page again.")
+	}
+	if err := s.engine.DeleteDefinition(r.Context(), name, &version); err != nil {
+		return err
+	}
+	return s.done(w, r, "/admin/definitions", "deleted")
+}
+
+func (s *Server) executeForm(w http.ResponseWriter, r *http.Request) error {
+	def, err := s.store.Definition(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	page := views.ExecutePage{Name: def.Name, Payload: "{}"}
+	if id := r.URL.Query().Get("from"); id != "" {
+		run, err := s.store.Run(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		page.Payload, page.Environment = cmp.Or(pretty(run.Payload), "{}"), run.Environment
+	}
+	return s.executeRender(w, r, http.StatusOK, def.ID, page)
+}
+
+func (s *Server) executeRender(w http.ResponseWriter, r *http.Request, code int, definitionID string, page views.ExecutePage) error {
+	page.Page = s.frame(w, r, "definitions", "Run "+page.Name)
+	runs, err := s.runRows(r.Context(), db.RunFilter{DefinitionID: definitionID, Page: db.Page{First: 5}})
+	if err != nil {
+		return err
+	}
+	page.Samples = runs
+	return s.render(w, r, code, views.Execute(page), "")
+}
+
+// executeRun starts a run by hand and leads to its page.
+func (s *Server) executeRun(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	def, err := s.store.Definition(r.Context(), r.PathValue("name"))
+	if err != nil {
+		return err
+	}
+	page := views.ExecutePage{Name: def.Name, Payload: field(r, "payload"), Environment: field(r, "environment")}
+	var payload json.RawMessage
+	if page.Payload != "" {
+		payload = json.RawMessage(page.Payload)
+		if line := syntaxLine(payload); line > 0 {
+			page.Problem = "The payload is not valid JSON: look at line " + strconv.Itoa(line) + "."
+			return s.executeRender(w, r, http.StatusUnprocessableEntity, def.ID, page)
+		}
+	}
+	run, err := s.engine.Execute(r.Context(), engine.ExecuteInput{
+		Definition: def.Name, Payload: payload, Source: "admin", Environment: page.Environment, Trigger: db.TriggerManual, Actor: actor(r),
+	})
+	if err != nil {
+		f := fault.Of(err)
+		if f.Code == fault.Internal || f.Code == fault.Unavailable {
+			return err
+		}
+		page.Problem = f.Message
+		return s.executeRender(w, r, status(f.Code), def.ID, page)
+	}
+	return s.done(w, r, views.RunURL(run.ID), "")
+}

@@ -1,0 +1,228 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/db"
+	"penstock/fault"
+	"penstock/views"
+)
+
+func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	page := views.OverviewPage{Page: s.frame(w, r, "overview", "Overview"), Webhook: s.webhook(r)}
+	open := []db.IncidentStatus{db.IncidentOpen}
+	day := db.RunFilter{Status: []db.RunStatus{db.RunFailed}, CreatedAfter: time.Now().UTC().Add(-24 * time.Hour)}
+	var err error
+	count := func(into *int, n int, e error) {
+		*into = n
+		if err == nil {
+			err = e
+		}
+	}
+	incidents := func(into *int, f db.IncidentFilter) {
+		n, e := s.store.CountIncidents(ctx, f)
+		count(into, n, e)
+	}
+	incidents(&page.OpenIncidents, db.IncidentFilter{Status: open})
+	incidents(&page.Critical, db.IncidentFilter{Status: open, Severity: db.SeverityCritical})
+	incidents(&page.Acknowledged, db.IncidentFilter{Status: []db.IncidentStatus{db.IncidentAcknowledged}})
+	failed, e := s.store.CountRuns(ctx, day)
+	count(&page.FailedDay, failed, e)
+	pending, running, e := s.store.UnfinishedCount(ctx)
+	count(&page.Pending, pending, e)
+	page.Running = running
+	if err != nil {
+		return err
+	}
+
+	list, err := s.store.Incidents(ctx, db.IncidentFilter{Status: open, Page: db.Page{First: 10}})
+	if err != nil {
+		return err
+	}
+	page.Incidents = incidentRows(list.Items)
+	day.Page = db.Page{First: 5}
+	if page.Failed, err = s.runRows(ctx, day); err != nil {
+		return err
+	}
+	if page.Latest, err = s.runRows(ctx, db.RunFilter{Page: db.Page{First: 10}}); err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, views.Overview(page), views.ResultsFragment)
+}
+
+// webhook is the address that takes alerts, as the reader can reach it.
+func (s *Server) webhook(r *http.Request) string {
+	base := s.publicURL
+	if base == "" {
+		base = "http://" + r.Host // checked against the names the server answers to
+	}
+	return base + "/webhooks/alertmanager"
+}
+
+func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	page := views.IncidentsPage{
+		Page: s.frame(w, r, "incidents", "Incidents"), Webhook: s.webhook(r),
+		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"),
+	}
+	filter := db.IncidentFilter{Search: page.Query, Severity: db.Severity(page.Severity), Page: pageOf(r)}
+	tabs := []struct {
+		value, text string
+		status      []db.IncidentStatus
+		counted     bool
+	}{
+		{"", "Open", []db.IncidentStatus{db.IncidentOpen}, true},
+		{"acknowledged", "Acknowledged", []db.IncidentStatus{db.IncidentAcknowledged}, true},
+		{"resolved", "Resolved", []db.IncidentStatus{db.IncidentResolved, db.IncidentClosed}, false},
+		{"all", "All", nil, false},
+	}
+	known := false
+	for _, t := range tabs {
+		tab := views.Tab{URL: "/admin/incidents", Text: t.text, Count: -1, Current: t.value == page.Status}
+		if t.value != "" {
+			tab.URL += "?status=" + t.value
+		}
+		if tab.Current {
+			known, filter.Status = true, t.status
+		}
+		if t.counted {
+			n, err := s.store.CountIncidents(r.Context(), db.IncidentFilter{Status: t.status})
+			if err != nil {
+				return err
+			}
+			tab.Count = n
+		}
+		page.Tabs = append(page.Tabs, tab)
+	}
+	if !known {
+		return fault.New(fault.Invalid, "status=%q is none of acknowledged, resolved, all.", page.Status)
+	}
+	list, err := s.store.Incidents(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	page.Rows, page.Pager = incidentRows(list.Items), pagerOf(r, list)
+	page.Filtered = page.Query != "" || page.Severity != "" || page.Status != ""
+	return s.render(w, r, http.StatusOK, views.Incidents(page), views.ResultsFragment)
+}
+
+func incidentRows(incidents []db.Incident) []views.IncidentRow {
+	rows := make([]views.IncidentRow, len(incidents))
+	for i, inc := range incidents {
+		rows[i] = views.IncidentRow{
+			ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Host: inc.Host, Source: inc.Source,
+			Alerts: inc.AlertCount, Firing: inc.FiringCount, StartedAt: inc.StartedAt, ResolvedAt: inc.ResolvedAt, By: inc.AcknowledgedBy,
+		}
+	}
+	return rows
+}
+
+func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	page := views.RunsPage{
+		Page:  s.frame(w, r, "runs", "Runs"),
+		Query: q.Get("q"), Status: q.Get("status"), Definition: q.Get("definition"), Trigger: q.Get("trigger"), Environment: q.Get("environment"),
+		Self: r.URL.RequestURI(),
+	}
+	filter := db.RunFilter{
+		Search: page.Query, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, Page: pageOf(r),
+	}
+	if page.Status != "" {
+		if !slices.Contains(runStatuses, db.RunStatus(page.Status)) {
+			return fault.New(fault.Invalid, "status=%q is none of pending, running, completed, partial, failed, cancelled.", page.Status)
+		}
+		filter.Status = []db.RunStatus{db.RunStatus(page.Status)}
+	}
+	list, err := s.store.Runs(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	if page.Rows, err = s.rowsOf(r.Context(), list.Items); err != nil {
+		return err
+	}
+	page.Pager = pagerOf(r, list)
+	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment != ""
+	page.Moving = slices.ContainsFunc(list.Items, func(run db.Run) bool { return !run.Status.Terminal() })
+	return s.render(w, r, http.StatusOK, views.Runs(page), views.ResultsFragment)
+}
+
+// runRows reads runs for a table inside a page.
+func (s *Server) runRows(ctx context.Context, f db.RunFilter) ([]views.RunRow, error) {
+	list, err := s.store.Runs(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return s.rowsOf(ctx, list.Items)
+}
+
+// rowsOf adds the incidents' titles, with one query for all.
+func (s *Server) rowsOf(ctx context.Context, runs []db.Run) ([]views.RunRow, error) {
+	var ids []string
+	for _, run := range runs {
+		if run.IncidentID != "" && !slices.Contains(ids, run.IncidentID) {
+			ids = append(ids, run.IncidentID)
+		}
+	}
+	incidents := map[string]*db.Incident{}
+	if len(ids) > 0 {
+		var err error
+		if incidents, err = s.store.IncidentsByID(ctx, ids); err != nil {
+			return nil, err
+		}
+	}
+	rows := make([]views.RunRow, len(runs))
+	for i, run := range runs {
+		rows[i] = runRow(&run)
+		if inc := incidents[run.IncidentID]; inc != nil {
+			rows[i].Incident = inc.Title
+		}
+	}
+	return rows, nil
+}
+
+func runRow(run *db.Run) views.RunRow {
+	return views.RunRow{
+		ID: run.ID, Status: string(run.Status), Definition: run.DefinitionName, Version: run.DefinitionVersion,
+		Trigger: string(run.Trigger), Source: run.Source, Environment: run.Environment, IncidentID: run.IncidentID, Error: run.Error,
+		CreatedAt: run.CreatedAt, StartedAt: run.StartedAt, FinishedAt: run.FinishedAt,
+	}
+}
+
+func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	page := views.DefinitionsPage{
+		Page:  s.frame(w, r, "definitions", "Definitions"),
+		Query: q.Get("q"), State: q.Get("state"),
+		CanEdit: may(r, "POST /admin/definitions/new"), CanRun: may(r, "POST /admin/definitions/{name}/execute"),
+	}
+	filter := db.DefinitionFilter{Search: page.Query, Page: pageOf(r)}
+	if page.State != "" {
+		active := page.State == "active"
+		filter.Active = &active
+	}
+	list, err := s.store.Definitions(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	for _, d := range list.Items {
+		page.Rows = append(page.Rows, views.DefinitionRow{
+			Name: d.Name, Description: d.Description, Active: d.IsActive, Version: d.Version, Nodes: d.NodeCount, Tags: sortedTags(d.Tags), UpdatedAt: d.UpdatedAt,
+		})
+	}
+	page.Pager, page.Filtered = pagerOf(r, list), page.Query != "" || page.State != ""
+	return s.render(w, r, http.StatusOK, views.Definitions(page), views.ResultsFragment)
+}
+
+func sortedTags(tags map[string]string) []views.Tag {
+	list := make([]views.Tag, 0, len(tags))
+	for name, value := range tags {
+		list = append(list, views.Tag{Name: name, Value: value})
+	}
+	slices.SortFunc(list, func(a, b views.Tag) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"penstock/db"
+	"penstock/engine/definition"
+	"penstock/fault"
+	"penstock/views"
+)
+
+func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
+	// Events first: what happens while the rest is read comes again by the live stream.
+	lines := &runLog{}
+	cursor, err := s.readLog(ctx, r.PathValue("run_id"), 0, lines)
+	if err != nil {
+		return err
+	}
+	v, err := s.viewRun(r, r.PathValue("run_id"))
+	if err != nil {
+		return err
+	}
+	node := r.URL.Query().Get("node")
+	page := views.RunPage{
+		Page: s.frame(w, r, "runs", v.run.DefinitionName+" "+v.run.ID), Head: v.head, Timeline: v.timeline(node),
+		Graph: runGraph(v.run.ID, node, v.doc, v.stages, v.newest), Log: lines.entries, Cursor: cursor,
+	}
+	if node != "" {
+		if page.Panel, err = v.panel(node); err != nil {
+			return err
+		}
+	}
+	if page.Children, err = s.runRows(ctx, db.RunFilter{ParentRunID: v.run.ID, Page: db.Page{First: 20}}); err != nil {
+		return err
+	}
+	return s.render(w, r, http.StatusOK, views.Run(page), views.PanelFragment)
+}
+
+func (s *Server) runCancel(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.engine.Cancel(r.Context(), r.PathValue("run_id"), "cancelled by "+actor(r), actor(r))
+	if err != nil {
+		return err
+	}
+	return s.done(w, r, views.RunURL(run.ID), "cancel")
+}
+
+func (s *Server) runRetry(w http.ResponseWriter, r *http.Request) error {
+	run, err := s.engine.Retry(r.Context(), r.PathValue("run_id"), actor(r))
+	if err != nil {
+		return err
+	}
+	return s.done(w, r, views.RunURL(run.ID), "retry")
+}
+
+// runView is a run as its page and its live stream show it.
+type runView struct {
+	run    *db.Run
+	head   views.RunHead
+	doc    *definition.Document
+	stages []views.Stage // every node of the definition, in its order
+	newest map[string]db.StageExecution
+}
+
+func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
+	ctx := r.Context()
+	run, err := s.store.Run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	executions, err := s.store.Stages(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	version, err := s.store.DefinitionVersion(ctx, run.VersionID)
+	if err != nil {
+		return nil, err
+	}
+	doc, _ := definition.Decode(version.Config)
+	if doc == nil {
+		doc = &definition.Document{} // only by a hand in the database; the stages are shown all the same
+	}
+	v := &runView{run: run, doc: doc, newest: map[string]db.StageExecution{}}
+	v.fillStages(executions)
+	return v, s.fillHead(r, v)
+}
+
+func (s *Server) fillHead(r *http.Request, v *runView) error {
+	run := v.run
+	v.head = views.RunHead{
+		RunRow: runRow(run), TraceID: run.TraceID, DeliveryID: run.DeliveryID, ParentRunID: run.ParentRunID, CreatedBy: run.CreatedBy,
+		Payload: pretty(run.Payload), Ended: run.Status.Terminal(),
+	}
+	if run.IncidentID != "" {
+		inc, err := s.store.Incident(r.Context(), run.IncidentID)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return err
+		}
+		if err == nil {
+			v.head.Incident = inc.Title
+		}
+	}
+	if !v.head.Ended {
+		v.head.CanCancel = may(r, "POST /admin/runs/{run_id}/cancel")
+		result, err := s.engine.Result(r.Context(), run.ID)
+		if err != nil {
+			return err
+		}
+		if result.WaitingFor != nil {
+			v.head.WaitingFor, v.head.WaitingSince = *result.WaitingFor, *result.WaitingSince
+		}
+	}
+	v.head.CanRetry = (run.Status == db.RunFailed || run.Status == db.RunCancelled) && may(r, "POST /admin/runs/{run_id}/retry")
+	return nil
+}
+
+// fillStages joins the nodes of the definition with what the run did.
+func (v *runView) fillStages(executions []db.StageExecution) {
+	attempts := map[string][]views.Attempt{}
+	for _, e := range executions {
+		v.newest[e.NodeID] = e // they come by attempt
+		attempts[e.NodeID] = append(attempts[e.NodeID], views.Attempt{
+			Number: e.Attempt, Status: string(e.Status), StartedAt: e.StartedAt, EndedAt: e.FinishedAt, NextAt: e.NotBefore, Errors: e.Errors,
+		})
+	}
+	for _, n := range v.doc.Nodes {
+		stage := views.Stage{ID: n.ID, Type: n.Type, Status: "waiting", Attempts: attempts[n.ID]}
+		if e, ok := v.newest[n.ID]; ok {
+			stage.Status = string(e.Status)
+			stage.Version = fmt.Sprintf("%d-%s", e.Attempt, e.Status)
+			switch {
+			case e.SkipReason != "":
+				stage.Why = e.SkipReason
+			case len(e.Errors) > 0:
+				stage.Why = e.Errors[0]
+			}
+		} else if v.run.Status.Terminal() {
+			stage.Why = "the run ended before it"
+		}
+		v.stages = append(v.stages, stage)
+	}
+}
+
+func (v *runView) timeline(selected string) views.Timeline {
+	return views.Timeline{
+		RunID: v.run.ID, Started: v.run.CreatedAt, Ended: v.run.FinishedAt, Now: time.Now().UTC(), Stages: v.stages, Selected: selected,
+	}
+}
+
+func (v *runView) panel(node string) (views.Panel, error) {
+	for i, stage := range v.stages {
+		if stage.ID != node {
+			continue
+		}
+		e := v.newest[node]
+		p := views.Panel{RunID: v.run.ID, Stage: stage, Output: pretty(e.Output), SkipReason: e.SkipReason, Config: pretty(v.doc.Nodes[i].Config)}
+		if e.Status == db.StageSucceeded { // what it reports although it succeeded
+			p.Notes = e.Errors
+			p.Attempts[len(p.Attempts)-1].Errors = nil
+		}
+		return p, nil
+	}
+	return views.Panel{}, fault.New(fault.NotFound, "This run has no stage %q.", node)
+}
