@@ -3,8 +3,8 @@
 //
 // An expression sees the variables of [Vars] and nothing else: no environment, file, network or
 // Go method is reachable. What it may cost is bounded four times over: 4 kB of source, a cost
-// limit, a size limit for every value it makes, and a deadline that every call and every loop step
-// looks at. Whatever is compiled here is immutable and may be evaluated by many goroutines at once.
+// limit that counts what really is done, a size limit for every value it makes, and a deadline for
+// loops. Whatever is compiled here is immutable and may be evaluated by many goroutines at once.
 package expr
 
 import (
@@ -15,20 +15,21 @@ import (
 
 // The bounds of expressions and templates.
 const (
-	MaxSource         = 4 << 10  // bytes of one expression
-	MaxTemplate       = 16 << 10 // bytes of one template
-	MaxHoles          = 100      // of one template
-	MaxText           = 16 << 10 // bytes that a template renders to; the rest is cut with a note
-	Deadline          = 50 * time.Millisecond
-	maxCost           = 100_000
-	maxSize           = 100_000 // elements of one value; ten bytes of text are one element
-	maxWork           = 1 << 20 // steps or bytes of one call of a function in heavy
-	maxRange          = 10_000  // elements of lists.range
-	maxRegexp         = 500     // instructions of a compiled pattern
-	maxResult         = 1 << 20 // bytes of a result as plain data
-	interruptEvery    = 1       // calls and loop steps between two looks at the deadline
-	maxNesting        = 100     // of the source
-	templateDeadlines = 2       // a whole template has this many deadlines
+	MaxSource   = 4 << 10  // bytes of one expression
+	MaxTemplate = 16 << 10 // bytes of one template
+	MaxHoles    = 100      // of one template
+	MaxText     = 16 << 10 // bytes that a template renders to; the rest is cut with a note
+	Deadline    = 50 * time.Millisecond
+
+	maxCost        = 100_000 // of an expression; a template has twice as much
+	maxSize        = 100_000 // elements of one value; ten bytes of text are one element
+	maxWork        = 1 << 20 // steps or bytes of one call of a guarded function
+	maxRange       = 10_000  // elements of lists.range
+	maxRegexp      = 500     // instructions of a compiled pattern
+	maxResult      = 1 << 20 // bytes of a result as plain data
+	maxNesting     = 100     // of the source
+	interruptEvery = 100     // loop steps between two looks at the deadline
+	attempts       = 5       // at an expression that met its deadline without having done anything
 )
 
 // Vars is what an expression sees. Everything in it must be plain data, see [Plain]. A nil map is

@@ -1,13 +1,16 @@
 package expr
 
 import (
+	"math/bits"
 	"regexp"
 	"regexp/syntax"
 	"strings"
 	"sync"
 
 	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/functions"
+	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/common/types/traits"
@@ -15,13 +18,19 @@ import (
 	"cel.dev/cel-go/interpreter"
 )
 
-// environment and itemEnvironment are built at first use; they never change after that.
+// environment is what expressions are compiled in, and what every program of it has in common.
+type environment struct {
+	*cel.Env
+	charges []cost.TrackerOption
+}
+
+// plain and withItem are built at first use; they never change after that.
 var (
-	environment     = sync.OnceValue(func() *cel.Env { return newEnv() })
-	itemEnvironment = sync.OnceValue(func() *cel.Env { return newEnv(cel.Variable("item", cel.DynType)) })
+	plain    = sync.OnceValue(func() *environment { return newEnvironment() })
+	withItem = sync.OnceValue(func() *environment { return newEnvironment(cel.Variable("item", cel.DynType)) })
 )
 
-func newEnv(more ...cel.EnvOption) *cel.Env {
+func newEnvironment(more ...cel.EnvOption) *environment {
 	options := []cel.EnvOption{
 		cel.OptionalTypes(),
 		ext.Strings(), ext.Math(), ext.Lists(ext.ListsMaxRangeSize(maxRange)),
@@ -45,33 +54,63 @@ func newEnv(more ...cel.EnvOption) *cel.Env {
 	if err != nil {
 		panic("expression environment: " + err.Error())
 	}
-	return env
+	e := &environment{Env: env}
+	for name, x := range expensive {
+		e.charges = append(e.charges, e.charge(name, x.work)...)
+	}
+	return e
 }
 
-// heavy are the library functions whose one call can cost more than the length of its arguments,
-// with the number of steps or bytes that it will cost. CEL looks at cost and size only after a call,
-// which is too late for 'x'.replace(”, big): these are asked before.
-var heavy = map[string]func(args []ref.Val) int{
-	"replace": func(args []ref.Val) int {
+// expense is what one call of a function costs in steps or bytes of work; ten are one unit of cost.
+// CEL looks at cost and size only after a call, which is too late for 'x'.replace(”, big): where
+// guarded is set, too much work is refused before.
+type expense struct {
+	work    func(args []ref.Val) int
+	guarded bool
+}
+
+// expensive are the functions that can cost more than CEL's own figures say.
+var expensive = map[string]expense{
+	"replace": {guarded: true, work: func(args []ref.Val) int {
 		if len(args) < 3 {
 			return 0
 		}
 		s, old, replacement := text(args[0]), text(args[1]), text(args[2])
 		return len(s) + strings.Count(s, old)*len(replacement)
-	},
-	"indexOf":     searchWork,
-	"lastIndexOf": searchWork,
-	"split":       func(args []ref.Val) int { return 4 * len(text(args[0])) },
-	"join": func(args []ref.Val) int {
+	}},
+	"indexOf":     {guarded: true, work: searchWork},
+	"lastIndexOf": {guarded: true, work: searchWork},
+	"split":       {guarded: true, work: func(args []ref.Val) int { return 4 * len(text(args[0])) }},
+	"join": {guarded: true, work: func(args []ref.Val) int {
 		n := weight(args[0], maxWork)
-		if list, ok := args[0].(traits.Lister); ok && len(args) > 1 {
-			n += length(list) * len(text(args[1]))
+		if len(args) > 1 {
+			n += length(args[0]) * len(text(args[1]))
 		}
 		return n
-	},
-	"format":   func(args []ref.Val) int { return len(text(args[0])) + weight(args[1], maxWork) },
-	"distinct": func(args []ref.Val) int { n := length(args[0]); return n * n },
-	"flatten":  func(args []ref.Val) int { return weight(args[0], maxWork) },
+	}},
+	"format":                {guarded: true, work: func(args []ref.Val) int { return len(text(args[0])) + weight(args[1], maxWork) }},
+	"distinct":              {guarded: true, work: func(args []ref.Val) int { n := length(args[0]); return n * n }},
+	"flatten":               {guarded: true, work: func(args []ref.Val) int { return weight(args[0], maxWork) }},
+	"reverse":               {work: func(args []ref.Val) int { return weight(args[0], maxWork) }},
+	"sort":                  {work: sortWork},
+	"@sortByAssociatedKeys": {work: sortWork},
+	operators.Equals:        {work: comparisonWork},
+	operators.NotEquals:     {work: comparisonWork},
+	operators.In: {work: func(args []ref.Val) int {
+		if _, ok := args[1].(traits.Mapper); ok {
+			return 10
+		}
+		return weight(args[1], maxWork)
+	}},
+}
+
+func sortWork(args []ref.Val) int {
+	n := length(args[0])
+	return 10 * n * bits.Len(uint(n))
+}
+
+func comparisonWork(args []ref.Val) int {
+	return min(weight(args[0], maxWork), weight(args[1], maxWork))
 }
 
 func searchWork(args []ref.Val) int { return len(text(args[0])) * (1 + len(text(args[1]))) }
@@ -90,9 +129,10 @@ func length(v ref.Val) int {
 	return 0
 }
 
-// weight is the number of elements and bytes in v, through lists and maps; it stops counting at limit.
+// weight is the number of bytes of text in v, through lists and maps, with ten for every value; it
+// stops counting at limit.
 func weight(v ref.Val, limit int) int {
-	n := 1
+	n := 10
 	switch v := v.(type) {
 	case types.String:
 		n += len(v)
@@ -110,10 +150,13 @@ func weight(v ref.Val, limit int) int {
 	return n
 }
 
-// guards redeclares the heavy functions: the same signatures, refused when the work is too much.
+// guards redeclares the guarded functions: the same signatures, refused when the work is too much.
 func guards(env *cel.Env) []cel.EnvOption {
 	var options []cel.EnvOption
-	for name, work := range heavy {
+	for name, e := range expensive {
+		if !e.guarded {
+			continue
+		}
 		fn := env.Functions()[name]
 		bindings, err := fn.Bindings()
 		if err != nil {
@@ -127,7 +170,7 @@ func guards(env *cel.Env) []cel.EnvOption {
 		for _, o := range fn.OverloadDecls() {
 			bound := byID[o.ID()]
 			guarded := cel.FunctionBinding(func(args ...ref.Val) ref.Val {
-				if work(args) > maxWork {
+				if e.work(args) > maxWork {
 					return types.NewErr("%s: %s", name, tooMuch)
 				}
 				switch {
@@ -164,33 +207,33 @@ func pattern(source string) (*regexp.Regexp, int, error) {
 }
 
 // programOptions are the limits of one program. Patterns of matches are literals, compiled once here.
-func programOptions() []cel.ProgramOption {
-	sizes := regexpSizes{}
+func (e *environment) programOptions() []cel.ProgramOption {
+	sizes := map[string]int{} // of the compiled patterns
+	matchWork := func(args []ref.Val) int { return len(text(args[0])) * sizes[text(args[1])] }
+	compile := func(call interpreter.InterpretableCall, source string) (interpreter.InterpretableCall, error) {
+		re, size, err := pattern(source)
+		if err != nil {
+			return nil, err
+		}
+		sizes[source] = size
+		match := func(args ...ref.Val) ref.Val {
+			s, ok := args[0].(types.String)
+			if !ok {
+				return types.NoSuchOverloadErr()
+			}
+			if matchWork(args) > maxWork {
+				return types.NewErr("matches: %s", tooMuch)
+			}
+			return types.Bool(re.MatchString(string(s)))
+		}
+		return interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), match), nil
+	}
 	return []cel.ProgramOption{
-		cel.OptimizeRegex(&interpreter.RegexOptimization{
-			Function: "matches", RegexIndex: 1,
-			Factory: func(call interpreter.InterpretableCall, source string) (interpreter.InterpretableCall, error) {
-				re, size, err := pattern(source)
-				if err != nil {
-					return nil, err
-				}
-				sizes[source] = size
-				match := func(args ...ref.Val) ref.Val {
-					s, ok := args[0].(types.String)
-					if !ok {
-						return types.NoSuchOverloadErr()
-					}
-					if len(s)*size > maxWork {
-						return types.NewErr("matches: %s", tooMuch)
-					}
-					return types.Bool(re.MatchString(string(s)))
-				}
-				return interruptible{interpreter.NewCall(call.ID(), call.Function(), call.OverloadID(), call.Args(), match)}, nil
-			},
-		}),
-		cel.CustomDecoratorV2(interruptCalls),
+		cel.OptimizeRegex(&interpreter.RegexOptimization{Function: "matches", RegexIndex: 1, Factory: compile}),
 		cel.InterruptCheckFrequency(interruptEvery),
-		cel.CostTracking(sizes),
+		cel.CostTracking(unresolved{}),
+		cel.CostTrackerOptions(e.charges...),
+		cel.CostTrackerOptions(e.charge("matches", matchWork)...),
 		cel.CostLimit(maxCost),
 		cel.MemoryTracking(
 			types.MemoryTrackerSizeCalculator(types.NewSizeCalculator(
@@ -200,36 +243,32 @@ func programOptions() []cel.ProgramOption {
 	}
 }
 
-// regexpSizes charges the heavy functions, and matches by the size of its compiled patterns, with
-// what they really cost; CEL's own figures hold for the rest.
-type regexpSizes map[string]int
+// charge replaces CEL's figures for the cost of a function.
+func (e *environment) charge(name string, work func(args []ref.Val) int) []cost.TrackerOption {
+	tracker := func(args []ref.Val, _ ref.Val) *uint64 { return inCost(work(args)) }
+	var options []cost.TrackerOption
+	for _, overload := range e.Functions()[name].OverloadDecls() {
+		options = append(options, cost.OverloadTracker(overload.ID(), tracker))
+	}
+	return options
+}
 
-func (r regexpSizes) CallCost(function, _ string, args []ref.Val, _ ref.Val) *uint64 {
-	work := 0
-	switch estimate, ok := heavy[function]; {
-	case ok:
-		work = estimate(args)
-	case function == "matches" && len(args) == 2:
-		work = len(text(args[0])) * r[text(args[1])]
-	default:
+// unresolved charges calls on data whose types are known at run time only. CEL has no overload for
+// them while it compiles, and so no figure.
+type unresolved struct{}
+
+func (unresolved) CallCost(function, overloadID string, args []ref.Val, _ ref.Val) *uint64 {
+	if x, ok := expensive[function]; ok {
+		return inCost(x.work(args))
+	}
+	if overloadID != "" {
 		return nil
 	}
-	return new(uint64(1 + work/10))
-}
-
-// interruptCalls makes every function call look at the deadline, not only loops.
-func interruptCalls(i interpreter.InterpretableV2) (interpreter.InterpretableV2, error) {
-	if call, ok := i.(interpreter.InterpretableCall); ok {
-		return interruptible{call}, nil
+	work := 0
+	for _, arg := range args {
+		work += weight(arg, maxWork)
 	}
-	return i, nil
+	return inCost(work)
 }
 
-type interruptible struct{ interpreter.InterpretableCall }
-
-func (c interruptible) Exec(frame *interpreter.ExecutionFrame) ref.Val {
-	if frame.CheckInterrupt() {
-		return types.WrapErr(interpreter.InterruptError{})
-	}
-	return c.InterpretableCall.Exec(frame)
-}
+func inCost(work int) *uint64 { return new(uint64(1 + work/10)) }

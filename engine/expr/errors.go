@@ -29,8 +29,6 @@ type Missing struct{ Key string }
 
 func (e *Missing) Error() string { return "no such key: " + e.Key }
 
-var errTemplateSlow = fault.New(fault.Unprocessable, "The template took longer than %v to fill.", templateDeadlines*Deadline)
-
 const tooMuch = "too much work for one call; make the text or list shorter first"
 
 var (

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/operators"
 	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/interpreter"
 
 	"penstock/fault"
 )
@@ -42,7 +45,7 @@ type Program struct {
 	source  string
 	options Options
 	program cel.Program
-	result  *cel.Type
+	typ     *cel.Type
 	nodes   []string
 }
 
@@ -56,22 +59,22 @@ func Compile(source string, o Options) (*Program, error) {
 	case !utf8.ValidString(source):
 		return nil, &CompileError{1, 1, "the expression is not valid UTF-8"}
 	}
-	env := environment()
+	env := plain()
 	if o.Item {
-		env = itemEnvironment()
+		env = withItem()
 	}
 	checked, issues := env.Compile(source)
 	if issues.Err() != nil {
 		return nil, compileError(issues, source, o)
 	}
-	p := &Program{source: source, options: o, result: checked.OutputType()}
+	p := &Program{source: source, options: o, typ: checked.OutputType()}
 	if err := p.inspect(checked.NativeRep()); err != nil {
 		return nil, err
 	}
-	if !o.Kind.accepts(p.result) {
-		return nil, &CompileError{1, 1, fmt.Sprintf("the expression gives %s, but %s is needed", typeName(p.result), o.Kind)}
+	if !o.Kind.accepts(p.typ) {
+		return nil, &CompileError{1, 1, fmt.Sprintf("the expression gives %s, but %s is needed", typeName(p.typ), o.Kind)}
 	}
-	program, err := env.Program(checked, programOptions()...)
+	program, err := env.Program(checked, env.programOptions()...)
 	if err != nil {
 		return nil, &CompileError{1, 1, err.Error()}
 	}
@@ -86,17 +89,41 @@ func (p *Program) String() string { return p.source }
 func (p *Program) Nodes() []string { return slices.Clone(p.nodes) }
 
 // IsBool reports whether the expression can result in nothing but true and false.
-func (p *Program) IsBool() bool { return p.options.Kind == Bool || p.result.IsExactType(cel.BoolType) }
+func (p *Program) IsBool() bool { return p.options.Kind == Bool || p.typ.IsExactType(cel.BoolType) }
 
 // Eval computes the expression. The result is plain data. A key that is not there is a *Missing in
 // the error's chain; all errors but ctx's own say in words for the user what is wrong.
 func (p *Program) Eval(ctx context.Context, vars Vars) (any, error) {
-	limited, cancel := context.WithTimeout(ctx, Deadline)
-	defer cancel()
-	out, _, err := p.program.ContextEval(limited, activation{vars})
-	if err != nil {
-		return nil, evalError(ctx, p.source, err)
+	value, _, err := p.eval(ctx, vars)
+	return value, err
+}
+
+// eval also says what it has cost. An evaluation that meets its deadline although it has done next to
+// nothing was kept waiting by a busy machine; it is pure, so it is tried again.
+func (p *Program) eval(ctx context.Context, vars Vars) (value any, spent uint64, err error) {
+	var out ref.Val
+	for range attempts {
+		limited, cancel := context.WithTimeout(ctx, Deadline)
+		var details *cel.EvalDetails
+		out, details, err = p.program.ContextEval(limited, activation{vars})
+		cancel()
+		spent = 0
+		if c := details.ActualCost(); c != nil {
+			spent = *c
+		}
+		if !errors.Is(err, interpreter.InterruptError{}) || ctx.Err() != nil || spent > maxCost/10 {
+			break
+		}
 	}
+	if err != nil {
+		return nil, spent, evalError(ctx, p.source, err)
+	}
+	value, err = p.result(out)
+	return value, spent, err
+}
+
+// result turns a CEL value into plain data of the kind that is asked for.
+func (p *Program) result(out ref.Val) (any, error) {
 	value, err := native(out)
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Unprocessable, "The expression %q failed: its result is too large.", brief(p.source))

@@ -8,7 +8,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/traits"
 
 	"penstock/engine/expr"
 	"penstock/fault"
@@ -270,6 +274,46 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// slowList is a list that keeps its reader waiting a few times, as a busy machine does.
+type slowList struct {
+	traits.Lister
+	waits *int
+}
+
+func (l slowList) Iterator() traits.Iterator {
+	if *l.waits > 0 {
+		*l.waits--
+		time.Sleep(2 * expr.Deadline)
+	}
+	return l.Lister.Iterator()
+}
+
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	program, err := expr.Compile(`payload.all(x, x >= 0)`, expr.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := types.NewDynamicList(types.DefaultTypeAdapter, make([]int64, 500))
+	t.Run("a machine that is busy for a moment fails nothing", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			if got, err := program.Eval(t.Context(), expr.Vars{Payload: slowList{list, new(2)}}); got != true || err != nil {
+				t.Errorf("got %v, %v", got, err)
+			}
+		})
+	})
+	t.Run("what is always slow is stopped", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			_, err := program.Eval(t.Context(), expr.Vars{Payload: slowList{list, new(1000)}})
+			if !fault.Is(err, fault.Unprocessable) || !strings.Contains(err.Error(), "longer than 50ms") {
+				t.Errorf("got %v", err)
+			}
+		})
+	})
 }
 
 func BenchmarkEval(b *testing.B) {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"penstock/fault"
 )
 
 // Template is a compiled text with {{ CEL }} holes. A literal {{ is written {{ "{{" }}; a }} outside
@@ -68,15 +70,17 @@ func (t *Template) Nodes() []string { return append([]string(nil), t.nodes...) }
 // Render fills the holes. What a hole results in is text and never looked at again. A missing key
 // renders as nothing; notes say which, and whether the text was cut at [MaxText].
 func (t *Template) Render(ctx context.Context, vars Vars) (text string, notes []string, err error) {
-	limited, cancel := context.WithTimeoutCause(ctx, templateDeadlines*Deadline, errTemplateSlow)
-	defer cancel()
 	var b strings.Builder
+	var spent uint64
 	for _, p := range t.parts {
 		if p.hole == nil {
 			b.WriteString(p.text)
 			continue
 		}
-		value, err := p.hole.Eval(limited, vars)
+		value, cost, err := p.hole.eval(ctx, vars)
+		if spent += cost; spent > 2*maxCost {
+			return "", notes, fault.New(fault.Unprocessable, "The template does too much work; it stopped at {{ %s }}.", brief(p.hole.source))
+		}
 		if missing, ok := errors.AsType[*Missing](err); ok {
 			notes = append(notes, fmt.Sprintf("{{ %s }} is empty: there is no %q.", brief(p.hole.source), missing.Key))
 			continue

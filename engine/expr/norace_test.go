@@ -1,0 +1,5 @@
+//go:build !race
+
+package expr_test
+
+const slowdown = 1
