@@ -175,7 +175,9 @@ func TestSetup(t *testing.T) {
 			{token, "a\nb", password, fault.Invalid},
 		} {
 			b := newBrowser(t, s, "192.0.2.1")
-			_, err := b.do(func(w http.ResponseWriter, r *http.Request) error { return s.Setup(w, r, test.token, test.name, test.password) })
+			_, err := b.do(func(w http.ResponseWriter, r *http.Request) error {
+				return s.Setup(w, r, test.token, test.name, test.password)
+			})
 			if !fault.Is(err, test.want) {
 				t.Errorf("%+v: got %v", test, err)
 			}

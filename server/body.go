@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"io"
 	"mime"
@@ -28,33 +27,28 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if err := checkContent(r); err != nil {
 		return nil, err
 	}
-	if r.ContentLength > maxBody {
-		w.Header().Set("Connection", "close") // the rest is not read
-		return nil, errTooLarge
-	}
 	conn := http.NewResponseController(w)
 	if err := conn.SetReadDeadline(time.Now().Add(bodyTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return nil, err
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	switch {
-	case err == nil:
+	body, err := []byte(nil), error(&http.MaxBytesError{Limit: maxBody})
+	if r.ContentLength <= maxBody {
+		body, err = io.ReadAll(http.MaxBytesReader(nil, r.Body, maxBody))
+	}
+	if err == nil {
 		_ = conn.SetReadDeadline(time.Time{})
 		return body, nil
+	}
+	w.Header().Set("Connection", "close") // nobody reads the rest
+	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
-		return nil, errTooLarge
+		return nil, fault.New(fault.TooLarge, "The body is larger than 1 MiB.")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		// The sender may be slow or the network bad: nothing a person must fix, so it may try again.
-		w.Header().Set("Connection", "close")
 		return nil, fault.Wrap(err, fault.Unavailable, "The body did not arrive within %s.", bodyTime)
-	case r.Context().Err() != nil:
-		return nil, context.Cause(r.Context())
 	}
-	w.Header().Set("Connection", "close")
 	return nil, fault.Wrap(err, fault.Invalid, "The body cannot be read to its end.")
 }
-
-var errTooLarge = fault.New(fault.TooLarge, "The body is larger than 1 MiB.")
 
 // checkContent takes JSON in UTF-8 only. A form or plain text could come from a page of another site.
 func checkContent(r *http.Request) error {

@@ -39,7 +39,7 @@ func (s *Server) graphqlRoutes(graphql http.Handler) []route {
 			return api(w, r)
 		}},
 		{"GET /playground/", serve(playground)},
-		{"GET /playground/{file...}", serve(playground)},
+		{"GET /playground/{file}", serve(playground)},
 	}
 }
 

@@ -3,7 +3,6 @@ package server
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -77,7 +76,7 @@ type problem struct {
 
 // fail is the one place where an error becomes an answer.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, io.EOF) || r.Context().Err() != nil && errors.Is(err, r.Context().Err()) {
+	if r.Context().Err() != nil { // the caller has left: whatever failed, failed because of that
 		err = fault.Wrap(err, fault.Unavailable, "The request was given up.")
 	}
 	f := fault.Of(err)
