@@ -10,8 +10,8 @@ import (
 // as text, whole words at a time. It believes nothing: the answer is parsed when it is complete.
 type reader struct {
 	depth   int
-	value   bool   // after the colon of a pair of the outermost object
-	key     string // key of that pair
+	value   bool   // after the colon of a pair
+	key     string // of the outermost object's pair at hand
 	inText  bool
 	escaped bool   // the last byte of the text at hand was a backslash
 	raw     []byte // of the text at hand, as JSON, what is not given out yet
@@ -51,9 +51,9 @@ func (r *reader) structure(c byte) {
 	case '}', ']':
 		r.depth--
 	case ':':
-		r.value = r.value || r.depth == 1
+		r.value = true
 	case ',':
-		r.value = r.value && r.depth > 1
+		r.value = false
 	}
 }
 

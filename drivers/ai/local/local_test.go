@@ -161,6 +161,30 @@ func TestOnlySafeNamesGetIntoCommands(t *testing.T) {
 	}
 }
 
+func TestFiguresBelongToTheAlertOfTheirMachine(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		alert, machine string
+		together       bool
+	}{
+		{"app-7", "app-7", true},
+		{"app-7", "APP-7.example.com", true},
+		{"app-7.example.com", "app-7", true},
+		{"app-7.example.com", "app-7.example.org", false},
+		{"app-7", "app-70", false},
+		{"app-7", "", false},
+		{"", "app-7", false},
+		{"", "", false},
+	} {
+		req := figures(97, 1, 1)
+		req.Context[0].Output["host"] = c.machine
+		req.Alerts = []map[string]any{{"name": "HostHighCpuLoad", "host": c.alert, "status": "firing", "severity": "warning"}}
+		if got := len(analyse(t, `{}`, req).Recommendations); (got == 1) != c.together {
+			t.Errorf("alert of %q, figures of %q: %d recommendations", c.alert, c.machine, got)
+		}
+	}
+}
+
 func TestNothing(t *testing.T) {
 	t.Parallel()
 	got := analyse(t, `{}`, ai.Request{Payload: map[string]any{"reason": "by hand"}})

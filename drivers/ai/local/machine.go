@@ -72,6 +72,7 @@ func machineOf(nodes []ai.NodeOutput, limits Config) *machine {
 	m := &machine{told: map[string]bool{}}
 	for _, node := range nodes {
 		if system, ok := node.Output["system"].(map[string]any); ok {
+			m.host = cmp.Or(m.host, text(at(system, "host", "hostname")), text(node.Output["host"]))
 			m.read(system, limits)
 		}
 		m.readChecks(node.Output["checks"])
@@ -80,9 +81,6 @@ func machineOf(nodes []ai.NodeOutput, limits Config) *machine {
 }
 
 func (m *machine) read(system map[string]any, c Config) {
-	if m.host == "" {
-		m.host = text(at(system, "host", "hostname"))
-	}
 	m.add(figure{class: "cpu", label: "CPU", unit: " %", warning: c.CPUWarning, critical: c.CPUCritical}, at(system, "cpu", "percent"))
 	m.add(figure{class: "memory", label: "memory", unit: " %", warning: c.MemoryWarning, critical: c.MemoryCritical}, at(system, "memory", "percent"))
 	m.add(figure{class: "memory", label: "swap", unit: " %", warning: c.SwapWarning, critical: c.SwapCritical}, at(system, "memory", "swap_percent"))
@@ -139,6 +137,19 @@ func (m *machine) readChecks(v any) {
 			m.checks = append(m.checks, c)
 		}
 	}
+}
+
+// is reports whether host names this machine, with or without its domain.
+func (m *machine) is(host string) bool {
+	if host == "" || m.host == "" {
+		return false
+	}
+	short, _, qualified := strings.Cut(host, ".")
+	ours, _, oursQualified := strings.Cut(m.host, ".")
+	if qualified && oursQualified {
+		return strings.EqualFold(host, m.host)
+	}
+	return strings.EqualFold(short, ours)
 }
 
 func (m *machine) name() string { return cmp.Or(m.host, "the machine that runs Penstock") }

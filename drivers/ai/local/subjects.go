@@ -229,11 +229,8 @@ func findingOf(group []subject, m *machine) finding {
 		for _, action := range first.class.actions {
 			f.actions = append(f.actions, first.fill(action))
 		}
-		for _, s := range group { // figures of the very host that an alert is about belong to it
-			if s.host != "" && s.host == m.host {
-				m.merge(&f, first.class)
-				break
-			}
+		if slices.ContainsFunc(group, func(s subject) bool { return m.is(s.host) }) {
+			m.merge(&f, first.class) // figures of the very host that an alert is about belong to it
 		}
 	case first.host != "":
 		f.actions = append(f.actions, first.fill("Look at {host}: uptime; systemctl --failed; journalctl -p err --since -30min"))
