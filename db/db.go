@@ -46,6 +46,9 @@ type Store struct {
 	failOnce sync.Once
 	stop     context.CancelFunc
 	writers  sync.WaitGroup
+
+	closeOnce sync.Once
+	closeErr  error
 }
 
 // Open opens the database and checks that this binary can work with it. It does not migrate: see [Store.Migrate].
@@ -96,11 +99,14 @@ func (s *Store) startWriters() {
 	}
 }
 
-// Close commits what is queued, if the database answers, and closes all connections. No method may be called after it.
+// Close commits what is queued, if the database answers, and closes all connections. Closing again does nothing.
 func (s *Store) Close() error {
-	s.stop()
-	s.writers.Wait()
-	return s.closeHandles()
+	s.closeOnce.Do(func() {
+		s.stop()
+		s.writers.Wait()
+		s.closeErr = s.closeHandles()
+	})
+	return s.closeErr
 }
 
 func (s *Store) closeHandles() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -65,13 +66,6 @@ func value[T any](v T, err error) func(testing.TB) T {
 		t.Helper()
 		must(t, err)
 		return v
-	}
-}
-
-func wantCode(t testing.TB, err error, code fault.Code) {
-	t.Helper()
-	if !fault.Is(err, code) {
-		t.Fatalf("got error %v, want one marked %s", err, code)
 	}
 }
 
@@ -224,61 +218,78 @@ func TestOneBadWriteHarmsNoOther(t *testing.T) {
 
 func TestManyWritersShareCommitsAndKeepOrder(t *testing.T) {
 	t.Parallel()
-	var mu sync.Mutex
-	published := map[string]int64{}
-	count := func(events []db.RunEvent) {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, e := range events {
-			if e.Sequence != published[e.RunID]+1 {
-				t.Errorf("run %s: event %d was published after %d", e.RunID, e.Sequence, published[e.RunID])
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		published := map[string]int64{} // by the one writer
+		var commits dbtest.Counter
+		s := dbtest.Open(t, db.Options{
+			URL: url,
+			OnQuery: func(q string) {
+				if strings.Contains(q, "run_events") && strings.Contains(q, "INSERT") {
+					commits.OnQuery(q)
+				}
+			},
+			OnCommit: func(events []db.RunEvent) {
+				for _, e := range events {
+					if e.Sequence != published[e.RunID]+1 {
+						t.Errorf("run %s: event %d was published after %d", e.RunID, e.Sequence, published[e.RunID])
+					}
+					published[e.RunID] = e.Sequence
+				}
+			},
+		})
+		const runs, writes = 32, 10
+		used := commits.During(func() {
+			var wg sync.WaitGroup
+			for range runs {
+				wg.Go(func() { writeInOrder(t, s, writes) })
 			}
-			published[e.RunID] = e.Sequence
+			wg.Wait()
+		})
+		if used >= runs*(writes+1)/2 {
+			t.Errorf("%d writes took %d commits: they do not share them", runs*(writes+1), used)
 		}
-	}
-	dbtest.EachWith(t, db.Options{OnCommit: count}, func(t *testing.T, s *db.Store) {
-		var wg sync.WaitGroup
-		for range 32 {
-			wg.Go(func() {
-				r := newRun()
-				if err := s.Accept(t.Context(), db.Acceptance{Runs: []db.Run{r}}); err != nil {
-					t.Error(err)
-					return
-				}
-				started, err := s.StartRun(t.Context(), r.ID)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				var last *db.Commit
-				for n := range int64(10) {
-					last = s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: started.Epoch, Events: []db.RunEvent{event(r.ID, n+1)}, Stages: []db.StageExecution{stage(r.ID, fmt.Sprint("n", n), db.StageSucceeded)}})
-				}
-				if err := last.Wait(t.Context()); err != nil {
-					t.Error(err)
-				}
-				events, err := s.Events(t.Context(), r.ID, 0, 100)
-				if err != nil || len(events) != 10 {
-					t.Errorf("%d events, %v: a commit that is done must have all earlier ones before it", len(events), err)
-				}
-				cancelled, err := s.CancelRun(t.Context(), r.ID, "enough", at)
-				if err != nil || cancelled.Status != db.RunCancelled {
-					t.Errorf("cancel: %+v, %v", cancelled, err)
-				}
-			})
-		}
-		wg.Wait()
-	})
-	t.Cleanup(func() {
-		if len(published) != 64 {
-			t.Errorf("events of %d runs were published, want 64", len(published))
+		must(t, s.Close())
+		if len(published) != runs {
+			t.Errorf("events of %d runs were published, want %d", len(published), runs)
 		}
 		for run, n := range published {
-			if n != 11 {
-				t.Errorf("run %s: %d events were published, want 11", run, n)
+			if n != writes+1 {
+				t.Errorf("run %s: %d events were published, want %d", run, n, writes+1)
 			}
 		}
 	})
+}
+
+// writeInOrder is one run from acceptance to cancellation: so many writes, of which only the last is waited for.
+func writeInOrder(t *testing.T, s *db.Store, writes int) {
+	r := newRun()
+	if err := s.Accept(t.Context(), db.Acceptance{Runs: []db.Run{r}}); err != nil {
+		t.Error(err)
+		return
+	}
+	started, err := s.StartRun(t.Context(), r.ID)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	var last *db.Commit
+	for n := range writes {
+		last = s.WriteRun(db.RunWrite{
+			RunID: r.ID, Epoch: started.Epoch, Events: []db.RunEvent{event(r.ID, int64(n+1))},
+			Stages: []db.StageExecution{stage(r.ID, fmt.Sprint("n", n), db.StageSucceeded)},
+		})
+	}
+	if err := last.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	events, err := s.Events(t.Context(), r.ID, 0, 100)
+	if err != nil || len(events) != writes {
+		t.Errorf("%d events, %v: a commit that is done must have all earlier ones before it", len(events), err)
+	}
+	cancelled, err := s.CancelRun(t.Context(), r.ID, "enough", at)
+	if err != nil || cancelled.Status != db.RunCancelled {
+		t.Errorf("cancel: %+v, %v", cancelled, err)
+	}
 }
 
 func TestInTx(t *testing.T) {

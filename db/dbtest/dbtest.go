@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,19 +24,11 @@ const serverVariable = "PENSTOCK_TEST_POSTGRES"
 // Each runs test on both databases, each migrated and empty.
 func Each(t *testing.T, test func(t *testing.T, s *db.Store)) {
 	t.Helper()
-	EachWith(t, db.Options{}, test)
+	EachURL(t, func(t *testing.T, url string) { test(t, Open(t, db.Options{URL: url})) })
 }
 
-// EachWith is Each with options of the store; URL is set by it.
-func EachWith(t *testing.T, o db.Options, test func(t *testing.T, s *db.Store)) {
-	t.Helper()
-	EachURL(t, func(t *testing.T, url string) {
-		o.URL = url
-		test(t, Open(t, o))
-	})
-}
-
-// EachURL runs test with the URL of an empty database of each kind, for tests that open it or start the binary.
+// EachURL runs test with the URL of an empty database of each kind, for tests that start the binary or open the
+// store with options of their own.
 func EachURL(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	for name, newURL := range map[string]func(testing.TB) string{"sqlite": SQLite, "postgres": Postgres} {
@@ -71,6 +64,19 @@ func Open(t testing.TB, o db.Options) *db.Store {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// Counter counts statements: give its OnQuery to db.Options.
+type Counter struct{ n atomic.Int64 }
+
+// OnQuery counts one.
+func (c *Counter) OnQuery(string) { c.n.Add(1) }
+
+// During returns how many statements were sent while fn ran. Nothing else may use the store meanwhile.
+func (c *Counter) During(fn func()) int {
+	before := c.n.Load()
+	fn()
+	return int(c.n.Load() - before)
 }
 
 // SQLite returns the URL of a file that does not exist yet.
