@@ -58,10 +58,8 @@ func (e *Engine) NodeTypes() []NodeType { return e.o.Types }
 
 // Catalog is what exists outside a document at the moment: node types and stored channels.
 func (e *Engine) Catalog(ctx context.Context) (definition.Catalog, error) {
-	c := definition.Catalog{Types: map[string]definition.Type{}, Channels: map[string]definition.Channel{}}
-	for _, t := range e.o.Types {
-		c.Types[t.Name] = t.Type
-	}
+	c := e.catalog
+	c.Channels = map[string]definition.Channel{}
 	channels, err := e.store.Channels(ctx)
 	if err != nil {
 		return c, err

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"penstock/db"
+	"penstock/engine/definition"
 	"penstock/fault"
 )
 
@@ -38,6 +39,7 @@ type Engine struct {
 	dbos  dbos.Context
 	id    string // executor id: unique per process start on PostgreSQL, "local" on SQLite
 
+	catalog  definition.Catalog // node types, compiled; channels are added when it is asked for
 	compiled compiled
 
 	slots    chan struct{} // stages that are being worked
@@ -74,6 +76,11 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		room:     make(chan struct{}, 64),
 		stopping: make(chan struct{}),
 	}
+	types := make([]definition.Type, len(o.Types))
+	for i, t := range o.Types {
+		types[i] = t.Type
+	}
+	e.catalog = definition.NewCatalog(types...)
 	e.compiled.forget()
 	config := dbos.Config{
 		AppName:                      "penstock",
