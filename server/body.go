@@ -40,6 +40,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return body, nil
 	}
 	w.Header().Set("Connection", "close") // nobody reads the rest
+	_ = conn.SetReadDeadline(time.Now())
 	switch {
 	case errors.As(err, new(*http.MaxBytesError)):
 		return nil, fault.New(fault.TooLarge, "The body is larger than 1 MiB.")
