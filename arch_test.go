@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"examples": {},
 }
 
-var free = []string{"", "cmd", "bench", "faults"}
+var free = []string{"", "cmd", "bench", "e2e", "faults"}
 
 // onlyIn says where a library may be imported.
 var onlyIn = map[string][]string{
@@ -45,8 +45,8 @@ var onlyIn = map[string][]string{
 	"github.com/anthropics":           {"drivers"},
 	"github.com/wneessen/go-mail":     {"drivers"},
 	"code.dny.dev/ssrf":               {"drivers"},
-	"github.com/jackc/pgx":            {"db"},
-	"modernc.org/sqlite":              {"db"},
+	"github.com/jackc/pgx":            {"db", "bench"},
+	"modernc.org/sqlite":              {"db", "bench"},
 	"github.com/shirou/gopsutil":      {"nodes"},
 	"github.com/coder/websocket":      {"graph"},
 	"github.com/goccy/go-yaml":        {"engine"},
@@ -99,7 +99,7 @@ func TestArchitecture(t *testing.T) {
 				}
 			}
 		}
-		if !support && !slices.Contains(mayDial, dir) && !slices.Contains([]string{"cmd", "bench", "faults"}, room) {
+		if !support && !slices.Contains(mayDial, dir) && !slices.Contains([]string{"cmd", "bench", "e2e", "faults"}, room) {
 			checkDials(t, path, file)
 		}
 		checkNoInit(t, path, file)

@@ -1,0 +1,142 @@
+// Command bench measures the road of an alert: webhook in, three recorded stages, webhook out, on
+// the built binary with SQLite and with PostgreSQL. Beside every figure it measures what the same
+// machine can do at all in the same minute: single-row commits of the same store, and a relay that
+// stores nothing. Compare the ratios; the figures themselves belong to the machine.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"penstock/e2e/harness"
+)
+
+// plan says how long everything takes.
+type plan struct {
+	load    time.Duration // of each load on a store
+	relay   time.Duration // of each load on the relay
+	commits time.Duration
+	drain   time.Duration // how long what was accepted may take to arrive
+}
+
+var (
+	full  = plan{load: 10 * time.Second, relay: 3 * time.Second, commits: 3 * time.Second, drain: 20 * time.Second}
+	short = plan{load: 2 * time.Second, relay: time.Second, commits: time.Second, drain: 10 * time.Second}
+)
+
+func main() {
+	if target := os.Getenv(relayVariable); target != "" {
+		exit(relay(target))
+	}
+	var o options
+	flag.BoolVar(&o.short, "short", false, "two seconds per load instead of ten")
+	flag.BoolVar(&o.json, "json", false, "print the report as JSON")
+	flag.StringVar(&o.store, "store", "", "sqlite or postgres only")
+	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders and a heap profile of each store")
+	flag.Parse()
+	if flag.NArg() > 0 || (o.store != "" && o.store != sqlite && o.store != postgres) {
+		flag.Usage()
+		os.Exit(2)
+	}
+	if os.Getenv(postgresVariable) == "" && o.store != sqlite {
+		exit(withPostgres())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	exit(run(ctx, o))
+}
+
+type options struct {
+	short, json    bool
+	store, profile string
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// withPostgres starts this program again with a PostgreSQL server of its own.
+func withPostgres() error {
+	const script = ".ci/with-postgres"
+	if _, err := os.Stat(script); err != nil {
+		return fmt.Errorf("%s is not set, and %s, which starts a server, is not here: run bench in the root of the module", postgresVariable, script)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(script, append([]string{script, self}, os.Args[1:]...), os.Environ())
+}
+
+func run(ctx context.Context, o options) error {
+	p := full
+	if o.short {
+		p = short
+	}
+	dir, err := os.MkdirTemp("", "penstock-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	say(o, "building")
+	binary, err := harness.Build(ctx, dir)
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(binary)
+	if err != nil {
+		return err
+	}
+	r := report{
+		Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(),
+		Revision: revision(ctx), LoadSeconds: p.load.Seconds(), BinaryMB: float64(info.Size()) / 1e6,
+	}
+	for _, store := range []string{sqlite, postgres} {
+		if o.store != "" && o.store != store {
+			continue
+		}
+		say(o, store)
+		b := &bench{plan: p, store: store, dir: dir, binary: binary, profile: o.profile}
+		s, err := b.run(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", store, err)
+		}
+		r.Stores = append(r.Stores, *s)
+	}
+	if o.json {
+		encoder := json.NewEncoder(os.Stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(r)
+	} else {
+		err = r.print(os.Stdout)
+	}
+	return errors.Join(err, r.lost())
+}
+
+func say(o options, text string) {
+	if !o.json {
+		fmt.Fprintln(os.Stderr, "bench:", text)
+	}
+}
+
+// revision of the checkout, "" where there is none.
+func revision(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty").Output()
+	if err != nil {
+		return ""
+	}
+	return string(out[:len(out)-1])
+}
