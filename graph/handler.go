@@ -81,12 +81,14 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	if u, err := url.Parse(o.PublicURL); err == nil && u.Host != "" {
 		h.origins = append(h.origins, u.Host)
 	}
-	h.exec.SetQueryCache(documentCache{lru.New[*ast.QueryDocument](1000)})
+	documents := documentCache{lru.New[*ast.QueryDocument](1000)}
+	h.exec.SetQueryCache(documents)
 	h.exec.SetParserTokenLimit(h.limits.Tokens)
 	h.exec.SetErrorPresenter(presenter(o.Log))
 	h.exec.SetRecoverFunc(recoverer(o.Log))
 	h.exec.Use(extension.Introspection{}) // everybody who gets here has a credential
 	h.exec.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](500)})
+	h.exec.Use(documentLimit{h.limits, documents})
 	h.exec.Use(shapeLimit{h.limits})
 	h.exec.Use(extension.FixedComplexityLimit(h.limits.Complexity))
 	h.exec.Use(&keepJSON{})

@@ -3,7 +3,6 @@ package graph
 import (
 	"context"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,12 +10,14 @@ import (
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
+	"github.com/vektah/gqlparser/v2/parser"
 )
 
 // Limits bound what one caller can ask for. A zero field means its default.
 type Limits struct {
 	Body       int64         // bytes of a request or socket message; default 256 KiB
 	Tokens     int           // of a document; default 2,000
+	Selections int           // fields written in a document; default 500
 	Depth      int           // of nested fields; default 12. Introspection has a rule of its own
 	Aliases    int           // of an operation, fragments expanded; default 30
 	RootFields int           // the same; default 20
@@ -50,6 +51,7 @@ func (l Limits) withDefaults() Limits {
 		l.Body = 256 << 10
 	}
 	orInt(&l.Tokens, 2_000)
+	orInt(&l.Selections, 500)
 	orInt(&l.Depth, 12)
 	orInt(&l.Aliases, 30)
 	orInt(&l.RootFields, 20)
@@ -66,6 +68,51 @@ func (l Limits) withDefaults() Limits {
 	orTime(&l.Patience, 5*time.Second)
 	orTime(&l.Recheck, 5*time.Second)
 	return l
+}
+
+// documentLimit refuses long documents before validation, whose check for overlapping fields takes
+// time with the square of their number.
+type documentLimit struct {
+	limits Limits
+	known  graphql.Cache[*ast.QueryDocument]
+}
+
+func (documentLimit) ExtensionName() string                   { return "DocumentLimit" }
+func (documentLimit) Validate(graphql.ExecutableSchema) error { return nil }
+
+func (d documentLimit) MutateOperationParameters(ctx context.Context, params *graphql.RawParams) *gqlerror.Error {
+	if _, ok := d.known.Get(ctx, params.Query); ok {
+		return nil
+	}
+	doc, err := parser.ParseQueryWithTokenLimit(&ast.Source{Input: params.Query}, d.limits.Tokens)
+	if err != nil {
+		return nil // the executor parses too and says what is wrong
+	}
+	n := 0
+	for _, op := range doc.Operations {
+		n += written(op.SelectionSet)
+	}
+	for _, f := range doc.Fragments {
+		n += written(f.SelectionSet)
+	}
+	if n > d.limits.Selections {
+		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", n, d.limits.Selections)
+	}
+	return nil
+}
+
+// written counts the fields of a selection as they stand there.
+func written(set ast.SelectionSet) int {
+	n := 0
+	for _, selection := range set {
+		switch s := selection.(type) {
+		case *ast.Field:
+			n += 1 + written(s.SelectionSet)
+		case *ast.InlineFragment:
+			n += written(s.SelectionSet)
+		}
+	}
+	return n
 }
 
 // shapeLimit refuses operations by their shape. Every fragment is looked at once, so it is cheap even
@@ -94,9 +141,6 @@ func (s shapeLimit) MutateOperationContext(_ context.Context, op *graphql.Operat
 			return coded(rule.code, "The operation "+rule.what+"; the limit is %d.", rule.got, rule.limit)
 		}
 	}
-	if w.badNumber != "" {
-		return coded(codeBadUserInput, "The number %s does not fit into 64 bits here. Pass it in a variable.", w.badNumber)
-	}
 	if w.hasNUL {
 		return coded(codeBadUserInput, "Text must not hold the character NUL.")
 	}
@@ -118,7 +162,6 @@ func saturated(n int) int { return min(n, math.MaxInt32) }
 
 type shapeWalk struct {
 	fragments map[string]shape
-	badNumber string
 	hasNUL    bool
 }
 
@@ -169,20 +212,9 @@ func (w *shapeWalk) arguments(list ast.ArgumentList) {
 	}
 }
 
-// value looks for numbers on which gqlparser would panic, and for text that a store would refuse.
+// value looks for text that a store would refuse.
 func (w *shapeWalk) value(v *ast.Value) {
-	var err error
-	switch v.Kind {
-	case ast.StringValue, ast.BlockValue:
-		w.hasNUL = w.hasNUL || strings.ContainsRune(v.Raw, 0)
-	case ast.IntValue:
-		_, err = strconv.ParseInt(v.Raw, 10, 64)
-	case ast.FloatValue:
-		_, err = strconv.ParseFloat(v.Raw, 64)
-	}
-	if err != nil {
-		w.badNumber = v.Raw[:min(len(v.Raw), 40)]
-	}
+	w.hasNUL = w.hasNUL || strings.ContainsRune(v.Raw, 0)
 	for _, child := range v.Children {
 		w.value(child.Value)
 	}

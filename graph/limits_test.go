@@ -1,0 +1,131 @@
+package graph
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// TestAttacks are documents made to cost more than they look. Each is refused with its code, with a
+// short answer and little work.
+func TestAttacks(t *testing.T) { // not parallel: it measures the process
+	s := start(t)
+	fan := func(depth, spreads int) string { // fragments that spread the next one: spreads^depth fields
+		var b strings.Builder
+		b.WriteString("{ runs(first: 1) { nodes { ...f0 } } }")
+		for i := range depth {
+			fmt.Fprintf(&b, " fragment f%d on PipelineRun { %s }", i, strings.Repeat(fmt.Sprintf("...f%d ", i+1), spreads))
+		}
+		fmt.Fprintf(&b, " fragment f%d on PipelineRun { runId }", depth)
+		return b.String()
+	}
+	nested := func(depth int) string {
+		return "{ run(runId: \"x\") {" + strings.Repeat("parentRun {", depth) + "id" + strings.Repeat("}", depth) + "}}"
+	}
+	aliases := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "a%d: viewer { name } ", i)
+		}
+		return "{" + b.String() + "}"
+	}
+	const circular = `query { __schema { types { fields { type { fields { type { fields { type { fields { type { fields { name } } } } } } } } } } } }`
+	for name, c := range map[string]struct{ query, code string }{
+		"10,000 aliases":              {aliases(10_000), codeTokenLimit},
+		"31 aliases":                  {"{ viewer {" + strings.ReplaceAll(strings.Repeat("aN: name ", 31), "N", "x") + "} }", codeAliasLimit},
+		"21 root fields":              {"{" + strings.Repeat("viewer { name } ", 21) + "}", codeRootFieldLimit},
+		"50,000 duplicate fields":     {"{" + strings.Repeat("viewer{name} ", 20_000) + "}", codeTokenLimit},
+		"duplicate unknown fields":    {"{" + strings.Repeat("a ", 1_900) + "}", codeComplexityLimit},
+		"fewer unknown fields":        {"{" + strings.Repeat("a ", 500) + "}", "GRAPHQL_VALIDATION_FAILED"},
+		"10,000 directives":           {"{ __typename " + strings.Repeat("@skip(if: false) ", 10_000) + "}", codeTokenLimit},
+		"51 directives":               {"{ viewer {" + strings.Repeat("name @skip(if: false) ", 51) + "} }", codeDirectiveLimit},
+		"unknown directives":          {"{ __typename " + strings.Repeat("@a ", 900) + "}", "GRAPHQL_VALIDATION_FAILED"},
+		"depth 13":                    {nested(12), codeDepthLimit},
+		"depth 490":                   {nested(490), codeDepthLimit},
+		"depth 5,000":                 {nested(5_000), codeTokenLimit},
+		"inline fragments, deep":      {"{" + strings.Repeat("... {", 600) + "__typename" + strings.Repeat("}", 600) + "}", ""},
+		"fragments that fan out":      {fan(60, 5), codeComplexityLimit},
+		"fragments that fan out wide": {fan(8, 40), codeComplexityLimit},
+		"a circle of fragments":       {"{ ...a } fragment a on Query { ...b } fragment b on Query { ...a }", "GRAPHQL_VALIDATION_FAILED"},
+		"a fragment in itself":        {"{ ...a } fragment a on Query { ...a }", "GRAPHQL_VALIDATION_FAILED"},
+		"circular introspection":      {circular, "GRAPHQL_VALIDATION_FAILED"},
+		"nested connections": {"{ pipelineDefinitions(first: 100) { nodes { runs(first: 100) { nodes { incident { runs(first: 100) { nodes { id } } } } } } } }",
+			codeComplexityLimit},
+		"an enormous page": {"{ runs(first: 1000000000) { nodes { id } } }", codeBadUserInput},
+		"a negative page":  {"{ runs(first: -1) { nodes { id } } }", codeBadUserInput},
+		"5,000 variables":  {"query(" + strings.Repeat("$a: Int ", 5_000) + ") { __typename }", codeTokenLimit},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body, err := json.Marshal(map[string]string{"query": c.query})
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := cpu(t)
+			r := s.do(http.MethodPost, "", string(body), sendJSON, wantGraphQL)
+			spent := cpu(t) - before
+			if r.code() != c.code {
+				t.Errorf("code %q, want %q: %.300s", r.code(), c.code, r.Body)
+			}
+			if wantStatus := map[bool]int{true: 200, false: 400}[c.code == "" || c.code == codeBadUserInput]; r.Status != wantStatus {
+				t.Errorf("status %d, want %d", r.Status, wantStatus)
+			}
+			if len(r.Body) > 16<<10 || len(r.Errors) > 5 {
+				t.Errorf("%d bytes, %d errors", len(r.Body), len(r.Errors))
+			}
+			t.Logf("%v", spent)
+			if spent > 100*time.Millisecond { // 50 ms and what the garbage collector adds
+				t.Errorf("cost %v of CPU", spent)
+			}
+		})
+	}
+	t.Run("limits are 400 for application/json too", func(t *testing.T) {
+		if r := s.do(http.MethodPost, "", `{"query":"{`+strings.Repeat("a ", 3000)+`}"}`, sendJSON, wantPlain); r.Status != 400 {
+			t.Errorf("%d %s", r.Status, r.Body)
+		}
+	})
+}
+
+func cpu(t *testing.T) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestOrdinaryQueriesFit keeps the limits from refusing what people really ask.
+func TestOrdinaryQueriesFit(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for name, query := range map[string]string{
+		"a full page of runs": `{ runs(first: 100) { totalCount pageInfo { hasNextPage endCursor } edges { cursor node {
+			id runId traceId status source environment trigger definitionVersion createdAt startedAt finishedAt durationMs error
+			definition { name } incident { title } stages { nodeId nodeType attempt status } } } } }`,
+		"a run with everything": `query { run(runId: "x") { id runId traceId status source environment trigger definition { name description config tags }
+			definitionVersion incident { id title status severity host } parentRun { runId } createdBy createdAt startedAt finishedAt durationMs
+			error result waitingFor waitingSince stages { id nodeId nodeType attempt status output errors skipReason startedAt finishedAt durationMs } } }`,
+		"incidents with alerts and runs": `{ incidents(first: 25) { nodes { id title status severity alerts(first: 10) { nodes { name status labels } }
+			runs(first: 5) { nodes { runId status } } } } }`,
+		"introspection as tools send it": introspectionQuery,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := s.query("read", query, nil); len(r.Errors) > 0 {
+				t.Errorf("%s", r.Body)
+			}
+		})
+	}
+}
+
+const introspectionQuery = `query IntrospectionQuery { __schema { description queryType { name kind } mutationType { name kind } subscriptionType { name kind }
+	types { ...FullType } directives { name description isRepeatable locations args(includeDeprecated: true) { ...InputValue } } } }
+	fragment FullType on __Type { kind name description specifiedByURL isOneOf fields(includeDeprecated: true) { name description
+	args(includeDeprecated: true) { ...InputValue } type { ...TypeRef } isDeprecated deprecationReason }
+	inputFields(includeDeprecated: true) { ...InputValue } interfaces { ...TypeRef }
+	enumValues(includeDeprecated: true) { name description isDeprecated deprecationReason } possibleTypes { ...TypeRef } }
+	fragment InputValue on __InputValue { name description type { ...TypeRef } defaultValue isDeprecated deprecationReason }
+	fragment TypeRef on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name
+	ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } } } } } } }`

@@ -1,0 +1,180 @@
+package graph
+
+import (
+	"bytes"
+	"flag"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/vektah/gqlparser/v2/ast"
+	"github.com/vektah/gqlparser/v2/formatter"
+
+	"penstock/auth"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files and schema.graphql")
+
+func schemaOf() *ast.Schema { return NewExecutableSchema(Config{}).Schema() }
+
+// TestSchemaFile keeps schema.graphql, which clients and breaking-change checks read, as the schema is.
+func TestSchemaFile(t *testing.T) {
+	var b bytes.Buffer
+	formatter.NewFormatter(&b, formatter.WithIndent("  ")).FormatSchema(schemaOf())
+	if *update {
+		if err := os.WriteFile("schema.graphql", b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, err := os.ReadFile("schema.graphql"); err != nil || !bytes.Equal(want, b.Bytes()) {
+		t.Errorf("schema.graphql is not what the schema is (%v); run: go test ./graph -run TestSchemaFile -update", err)
+	}
+}
+
+func TestEverythingIsDescribed(t *testing.T) {
+	t.Parallel()
+	for _, def := range schemaOf().Types {
+		if def.BuiltIn {
+			continue
+		}
+		need := func(description, what string) {
+			if strings.TrimSpace(description) == "" {
+				t.Errorf("%s has no description", what)
+			}
+		}
+		need(def.Description, def.Name)
+		for _, f := range def.Fields {
+			if strings.HasPrefix(f.Name, "__") {
+				continue
+			}
+			need(f.Description, def.Name+"."+f.Name)
+			for _, a := range f.Arguments {
+				need(a.Description, def.Name+"."+f.Name+"("+a.Name+":)")
+			}
+		}
+		for _, v := range def.EnumValues {
+			need(v.Description, def.Name+"."+v.Name)
+		}
+	}
+}
+
+// TestShape checks rules of the schema that no library checks.
+func TestShape(t *testing.T) {
+	t.Parallel()
+	schema := schemaOf()
+	for _, root := range []*ast.Definition{schema.Query, schema.Mutation} {
+		for _, f := range root.Fields {
+			if f.Type.NonNull && f.Name != "nodes" && !strings.HasPrefix(f.Name, "__") {
+				t.Errorf("%s.%s is not nullable: its error would empty the whole answer", root.Name, f.Name)
+			}
+		}
+	}
+	for _, f := range schema.Mutation.Fields {
+		name := strings.ToUpper(f.Name[:1]) + f.Name[1:]
+		if len(f.Arguments) != 1 || f.Arguments[0].Type.String() != name+"Input!" || f.Type.Name() != name+"Payload" {
+			t.Errorf("%s must take input: %sInput! and return %sPayload", f.Name, name, name)
+		}
+		if errs := schema.Types[f.Type.Name()].Fields.ForName("userErrors"); errs == nil || errs.Type.String() != "[UserError!]!" {
+			t.Errorf("%s has no userErrors", f.Type.Name())
+		}
+	}
+	for name, def := range schema.Types {
+		if !strings.HasSuffix(name, "Connection") {
+			continue
+		}
+		for field, typ := range map[string]string{"pageInfo": "PageInfo!", "totalCount": "Int!"} {
+			if f := def.Fields.ForName(field); f == nil || f.Type.String() != typ {
+				t.Errorf("%s.%s must be %s", name, field, typ)
+			}
+		}
+	}
+}
+
+// TestCodesAreDocumented finds every code of this package in the enum ErrorCode.
+func TestCodesAreDocumented(t *testing.T) {
+	t.Parallel()
+	source, err := os.ReadFile("errors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	enum := schemaOf().Types["ErrorCode"].EnumValues
+	codes := regexp.MustCompile(`code\w+ += "([A-Z_]+)"`).FindAllSubmatch(source, -1)
+	if len(codes) < 15 {
+		t.Fatalf("found %d codes", len(codes))
+	}
+	for _, m := range codes {
+		if enum.ForName(string(m[1])) == nil {
+			t.Errorf("%s is not in the enum", m[1])
+		}
+	}
+}
+
+// TestMatrix asks for every root field as every kind of caller and compares with the matrix.
+func TestMatrix(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	matrix := auth.Matrix()
+	schema := schemaOf()
+	// A value for every required argument: a refusal for its content is no refusal for lack of rights.
+	args := map[string]string{
+		"id": `"x"`, "ids": `["x"]`, "name": `"x"`, "runId": `"x"`,
+		"CreatePipelineDefinitionInput!": `{name: "?", config: {}}`, "ExecutePipelineDefinitionInput!": `{name: "x"}`,
+		"UpdatePipelineDefinitionInput!": `{name: "x"}`, "DeletePipelineDefinitionInput!": `{name: "x"}`, "ValidatePipelineDefinitionInput!": `{config: {}}`,
+		"CancelRunInput!": `{runId: "x"}`, "RetryRunInput!": `{runId: "x"}`, "AcknowledgeIncidentInput!": `{id: "x"}`, "ResolveIncidentInput!": `{id: "x"}`,
+		"CreateChannelInput!": `{name: "?", driver: "fake"}`, "UpdateChannelInput!": `{name: "x"}`, "DeleteChannelInput!": `{name: "x"}`, "TestChannelInput!": `{name: "x"}`,
+	}
+	fields := 0
+	for _, root := range []*ast.Definition{schema.Query, schema.Mutation, schema.Subscription} {
+		for _, f := range root.Fields {
+			if strings.HasPrefix(f.Name, "__") {
+				continue
+			}
+			fields++
+			scope, ok := matrix[root.Name+"."+f.Name]
+			if !ok {
+				t.Errorf("%s.%s is not in auth's matrix", root.Name, f.Name)
+				continue
+			}
+			var given []string
+			for _, a := range f.Arguments {
+				value := args[a.Name] + args[a.Type.String()]
+				if a.Type.NonNull && value == "" {
+					t.Errorf("no value for %s.%s(%s:)", root.Name, f.Name, a.Name)
+				}
+				if a.Type.NonNull {
+					given = append(given, a.Name+": "+value)
+				}
+			}
+			call := f.Name
+			if len(given) > 0 {
+				call += "(" + strings.Join(given, ", ") + ")"
+			}
+			query := strings.ToLower(root.Name) + " { " + call + " { __typename } }"
+			for caller, scopes := range callers {
+				t.Run(caller+" "+root.Name+"."+f.Name, func(t *testing.T) {
+					accept := wantPlain
+					if root == schema.Subscription {
+						accept = "Accept: " + mediaStream
+					}
+					r := s.do(http.MethodPost, "", string(encode(map[string]string{"query": query})), sendJSON, accept, "Authorization: Bearer "+caller)
+					p := auth.Principal{Kind: auth.KindToken, ID: caller, Scopes: scopes}
+					allowed := scope == auth.Authenticated || p.Has(scope)
+					if refused := strings.Contains(string(r.Body), `"`+codeForbidden+`"`); r.Status != 200 || refused == allowed {
+						t.Errorf("allowed: %v, got %d %s", allowed, r.Status, r.Body)
+					}
+				})
+			}
+		}
+	}
+	rows := 0
+	for key := range matrix {
+		if _, path, isRoute := strings.Cut(key, " "); !isRoute && path == "" {
+			rows++
+		}
+	}
+	if rows != fields {
+		t.Errorf("the matrix has %d fields, the schema %d root fields", rows, fields)
+	}
+}
