@@ -4,13 +4,19 @@ import (
 	"context"
 	"time"
 
+	"github.com/uptrace/bun"
+
 	"penstock/fault"
 )
 
 // LastSequence returns the number of the run's newest event, 0 if it has none.
 func (s *Store) LastSequence(ctx context.Context, runID string) (int64, error) {
+	return lastSequence(ctx, s.read, runID)
+}
+
+func lastSequence(ctx context.Context, from bun.IDB, runID string) (int64, error) {
 	var last int64
-	err := s.read.NewSelect().Model((*RunEvent)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").Where("run_id = ?", runID).Scan(ctx, &last)
+	err := from.NewSelect().Model((*RunEvent)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").Where("run_id = ?", runID).Scan(ctx, &last)
 	return last, wrap(err, "read last event")
 }
 
@@ -36,9 +42,9 @@ func (s *Store) RetryRun(ctx context.Context, runID string, stages []StageExecut
 				return wrap(err, "ask for stages")
 			}
 		}
-		var sequence int64
-		if err := tx.idb.NewSelect().Model((*RunEvent)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").Where("run_id = ?", runID).Scan(ctx, &sequence); err != nil {
-			return wrap(err, "retry run")
+		sequence, err := lastSequence(ctx, tx.idb, runID)
+		if err != nil {
+			return err
 		}
 		event := &RunEvent{RunID: runID, Sequence: sequence + 1, Kind: "run", Status: string(RunPending), Text: text, At: now}
 		return wrap(tx.exec(tx.addEvents([]*RunEvent{event}, false)...), "retry run")

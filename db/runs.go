@@ -168,10 +168,9 @@ func (s *Store) CancelRun(ctx context.Context, runID, reason string, now time.Ti
 			Returning("*").Scan(ctx); err != nil {
 			return wrap(err, "cancel stages")
 		}
-		var sequence int64
-		if err := tx.idb.NewSelect().Model((*RunEvent)(nil)).ColumnExpr("COALESCE(MAX(seq), 0)").
-			Where("run_id = ?", runID).Scan(ctx, &sequence); err != nil {
-			return wrap(err, "cancel run")
+		sequence, err := lastSequence(ctx, tx.idb, runID)
+		if err != nil {
+			return err
 		}
 		var events []*RunEvent
 		for _, st := range stages {

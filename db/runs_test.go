@@ -1,0 +1,249 @@
+package db_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"penstock/db"
+	"penstock/db/dbtest"
+	"penstock/fault"
+)
+
+func TestRunsArePaged(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		var runs []db.Run
+		for i := range 7 {
+			r := newRun()
+			r.ID = fmt.Sprintf("run-%d", i)
+			r.CreatedAt = at.Add(time.Duration(i/3) * time.Microsecond) // several at the same time
+			r.Payload = []byte(`{}`)
+			runs = append(runs, r)
+		}
+		must(t, s.Accept(t.Context(), db.Acceptance{Runs: runs}))
+		page := func(p db.Page) (db.Connection[db.Run], string) {
+			t.Helper()
+			c := value(s.Runs(t.Context(), db.RunFilter{Page: p}))(t)
+			ids := ""
+			for _, r := range c.Items {
+				ids += r.ID[4:]
+				if r.Payload != nil {
+					t.Error("a list must leave the payload out")
+				}
+			}
+			return c, ids
+		}
+		check := func(what string, c db.Connection[db.Run], ids, want string, previous, next bool) {
+			t.Helper()
+			if ids != want || c.HasPrevious != previous || c.HasNext != next || len(c.Cursors) != len(c.Items) {
+				t.Errorf("%s: %s (previous %v, next %v), want %s (previous %v, next %v)", what, ids, c.HasPrevious, c.HasNext, want, previous, next)
+			}
+		}
+		c, ids := page(db.Page{})
+		check("all", c, ids, "6543210", false, false)
+		c, ids = page(db.Page{First: 3})
+		check("first page", c, ids, "654", false, true)
+		second, ids := page(db.Page{First: 3, After: c.Cursors[2]})
+		check("second page", second, ids, "321", true, true)
+		c, ids = page(db.Page{First: 3, After: second.Cursors[2]})
+		check("last page", c, ids, "0", true, false)
+		c, ids = page(db.Page{Last: 2, Before: second.Cursors[0]})
+		check("back", c, ids, "54", true, true)
+		c, ids = page(db.Page{Last: 2})
+		check("from the end", c, ids, "10", true, false)
+		c, ids = page(db.Page{After: second.Cursors[0], Before: second.Cursors[2]})
+		check("between", c, ids, "2", true, false)
+
+		for what, p := range map[string]db.Page{
+			"forged cursor": {After: "abc"}, "cursor of something else": {After: "bm90IGEgY3Vyc29y"}, "negative": {First: -1},
+			"too many": {First: 100_000}, "both ends": {First: 1, Last: 1},
+		} {
+			_, err := s.Runs(t.Context(), db.RunFilter{Page: p})
+			wantFault(t, what, err, fault.Invalid)
+		}
+	})
+}
+
+func TestRunsAreFiltered(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		r := newRun()
+		r.DeliveryID, r.IncidentID, r.ParentRunID, r.Error = "delivery", "incident", "parent", "it's broken"
+		other := newRun()
+		other.Status, other.Source, other.Environment, other.Trigger = db.RunFailed, "grafana", "staging", db.TriggerWebhook
+		other.DefinitionID, other.DefinitionName, other.CreatedAt = "definition-2", "other", at.Add(time.Hour)
+		must(t, s.Accept(t.Context(), db.Acceptance{Runs: []db.Run{r, other}}))
+		for name, f := range map[string]db.RunFilter{
+			"status":          {Status: []db.RunStatus{db.RunPending, db.RunCancelled}},
+			"source":          {Source: "test"},
+			"environment":     {Environment: "production"},
+			"definition id":   {DefinitionID: "definition"},
+			"definition name": {DefinitionName: "demo"},
+			"incident":        {IncidentID: "incident"},
+			"delivery":        {DeliveryID: "delivery"},
+			"parent":          {ParentRunID: "parent"},
+			"trace":           {TraceID: r.TraceID},
+			"trigger":         {Trigger: db.TriggerAPI},
+			"before":          {CreatedBefore: at.Add(time.Hour)},
+			"search":          {Search: "IT'S"},
+		} {
+			found := value(s.Runs(t.Context(), f))(t).Items
+			if len(found) != 1 || found[0].ID != r.ID {
+				t.Errorf("%s: found %+v", name, found)
+			}
+			if n := value(s.CountRuns(t.Context(), f))(t); n != 1 {
+				t.Errorf("%s: counted %d", name, n)
+			}
+		}
+		after := value(s.Runs(t.Context(), db.RunFilter{CreatedAfter: at.Add(time.Hour)}))(t).Items
+		if len(after) != 1 || after[0].ID != other.ID {
+			t.Errorf("created after: found %+v", after)
+		}
+		byID := value(s.RunsByID(t.Context(), []string{r.ID, other.ID, "none"}))(t)
+		if len(byID) != 2 || byID[other.ID].Source != "grafana" {
+			t.Errorf("by id: %v", byID)
+		}
+		if none := value(s.RunsByID(t.Context(), nil))(t); len(none) != 0 {
+			t.Errorf("by no id: %v", none)
+		}
+	})
+}
+
+func TestPendingRuns(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		var runs []db.Run
+		for i := range 5 {
+			r := newRun()
+			r.CreatedAt = at.Add(time.Duration(i) * time.Second)
+			runs = append(runs, r)
+		}
+		must(t, s.Accept(t.Context(), db.Acceptance{Runs: runs}))
+		started := value(s.StartRun(t.Context(), runs[1].ID))(t)
+		if started.Status != db.RunRunning || started.Epoch != 1 || started.StartedAt.IsZero() {
+			t.Errorf("started run is %+v", started)
+		}
+		pending := value(s.PendingRuns(t.Context(), at.Add(4*time.Second), 10))(t)
+		if len(pending) != 3 || pending[0].ID != runs[0].ID || pending[1].ID != runs[2].ID || pending[2].ID != runs[3].ID {
+			t.Errorf("pending: %+v", pending)
+		}
+		if oldest := value(s.PendingRuns(t.Context(), at.Add(time.Hour), 1))(t); len(oldest) != 1 || oldest[0].ID != runs[0].ID {
+			t.Errorf("the oldest pending: %+v", oldest)
+		}
+		waiting, running, err := s.UnfinishedCount(t.Context())
+		if err != nil || waiting != 4 || running != 1 {
+			t.Errorf("unfinished: %d pending, %d running, %v", waiting, running, err)
+		}
+	})
+}
+
+func TestARunThatHasEndedIsNotStarted(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		r := startedRun(t, s)
+		must(t, s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: r.Epoch, Run: &db.RunChange{Status: db.RunCompleted, FinishedAt: at}}).Wait(t.Context()))
+		_, err := s.StartRun(t.Context(), r.ID)
+		wantFault(t, "start a completed run", err, fault.Conflict)
+		_, err = s.StartRun(t.Context(), "none")
+		wantFault(t, "start an unknown run", err, fault.NotFound)
+		_, err = s.CancelRun(t.Context(), r.ID, "late", at)
+		wantFault(t, "cancel a completed run", err, fault.Conflict)
+		_, err = s.CancelRun(t.Context(), "none", "late", at)
+		wantFault(t, "cancel an unknown run", err, fault.NotFound)
+		if got := value(s.Run(t.Context(), r.ID))(t); got.Epoch != r.Epoch || got.Status != db.RunCompleted {
+			t.Errorf("run is %+v", got)
+		}
+	})
+}
+
+func TestCancelRun(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		r := startedRun(t, s)
+		must(t, s.WriteRun(db.RunWrite{
+			RunID: r.ID, Epoch: r.Epoch, Events: []db.RunEvent{event(r.ID, 1)},
+			Stages: []db.StageExecution{stage(r.ID, "done", db.StageSucceeded), stage(r.ID, "busy", db.StageRunning), stage(r.ID, "later", db.StageRetrying)},
+		}).Wait(t.Context()))
+		cancelled := value(s.CancelRun(t.Context(), r.ID, "by ann", at))(t)
+		if cancelled.Status != db.RunCancelled || cancelled.Error != "by ann" || cancelled.FinishedAt != at || cancelled.Epoch != r.Epoch+1 {
+			t.Errorf("cancelled run is %+v", cancelled)
+		}
+		again := value(s.CancelRun(t.Context(), r.ID, "by bob", at.Add(time.Hour)))(t)
+		if again.Error != "by ann" || again.Epoch != cancelled.Epoch {
+			t.Errorf("cancelling again changed the run: %+v", again)
+		}
+		got := map[string]db.StageStatus{}
+		for _, st := range value(s.Stages(t.Context(), r.ID))(t) {
+			got[st.NodeID] = st.Status
+		}
+		if got["done"] != db.StageSucceeded || got["busy"] != db.StageCancelled || got["later"] != db.StageCancelled {
+			t.Errorf("stages are %v", got)
+		}
+		events := value(s.Events(t.Context(), r.ID, 0, 10))(t)
+		if len(events) != 4 || events[3].Sequence != 4 || events[3].Kind != "run" || events[3].Status != "cancelled" || events[3].Text != "by ann" {
+			t.Errorf("events are %+v", events)
+		}
+		late := s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: r.Epoch, Run: &db.RunChange{Status: db.RunCompleted}})
+		if err := late.Wait(t.Context()); err == nil {
+			t.Error("a write that was under way was stored after the cancellation")
+		}
+	})
+}
+
+func TestStagesAreReadForManyRunsInOneStatement(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		var statements dbtest.Counter
+		s := dbtest.Open(t, db.Options{URL: url, OnQuery: statements.OnQuery})
+		var ids []string
+		for range 3 {
+			r := startedRun(t, s)
+			ids = append(ids, r.ID)
+			second := stage(r.ID, "a", db.StageSucceeded)
+			second.Attempt, second.Position = 2, 1
+			first := stage(r.ID, "a", db.StageFailed)
+			first.Position = 1
+			must(t, s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: r.Epoch, Stages: []db.StageExecution{second, first, stage(r.ID, "z", db.StageSkipped)}}).Wait(t.Context()))
+		}
+		n := statements.During(func() {
+			for id, stages := range value(s.StagesByRun(t.Context(), ids[:2]))(t) {
+				if len(stages) != 3 || stages[0].NodeID != "z" || stages[1].Attempt != 1 || stages[2].Attempt != 2 {
+					t.Errorf("run %s: %+v", id, stages)
+				}
+			}
+		})
+		if n != 1 {
+			t.Errorf("%d statements, want 1", n)
+		}
+	})
+}
+
+func TestRetryRun(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		ctx := t.Context()
+		r := startedRun(t, s)
+		_, err := s.RetryRun(ctx, r.ID, nil, "", at)
+		wantFault(t, "retry a running run", err, fault.Conflict)
+		_, err = s.RetryRun(ctx, "none", nil, "", at)
+		wantFault(t, "retry an unknown run", err, fault.NotFound)
+		must(t, s.WriteRun(db.RunWrite{
+			RunID: r.ID, Epoch: r.Epoch, Events: []db.RunEvent{event(r.ID, 1)}, Stages: []db.StageExecution{stage(r.ID, "a", db.StageFailed)},
+			Run: &db.RunChange{Status: db.RunFailed, Error: "broken", FinishedAt: at},
+		}).Wait(ctx))
+		next := stage(r.ID, "a", db.StagePending)
+		next.Attempt = 2
+		retried := value(s.RetryRun(ctx, r.ID, []db.StageExecution{next}, "by ann", at))(t)
+		if retried.Status != db.RunPending || retried.Error != "" || !retried.FinishedAt.IsZero() || retried.Epoch != r.Epoch+1 {
+			t.Errorf("retried run is %+v", retried)
+		}
+		if stages := value(s.Stages(ctx, r.ID))(t); len(stages) != 2 || stages[1].Status != db.StagePending {
+			t.Errorf("stages are %+v", stages)
+		}
+		last := value(s.LastSequence(ctx, r.ID))(t)
+		if events := value(s.Events(ctx, r.ID, 1, 10))(t); last != 2 || len(events) != 1 || events[0].Text != "by ann" {
+			t.Errorf("last event is %d, events are %+v", last, events)
+		}
+	})
+}
