@@ -1,0 +1,251 @@
+package nodes
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/drivers"
+	"penstock/drivers/alerts"
+	"penstock/drivers/notify"
+	"penstock/engine"
+	"penstock/engine/definition"
+	"penstock/engine/expr"
+	"penstock/fault"
+)
+
+type notifyConfig struct {
+	Driver       string          `json:"driver,omitempty" jsonschema:"title=Driver,description=How to send. Without it\\, channel names a stored channel."`
+	Channel      string          `json:"channel,omitempty" jsonschema:"title=Channel,minLength=1,description=Without driver: the name of a stored channel. With driver: a destination of it\\, like #incidents or an address."`
+	DriverConfig json.RawMessage `json:"driver_config,omitempty" jsonschema:"title=Driver settings,description=Settings of the driver. Without them a stored channel of the driver is used: default\\, else the one named like the driver."`
+	Title        string          `json:"title,omitempty" jsonschema:"title=Title,minLength=1,description=Template of the title. Without it: the incident's\\, else the most urgent recommendation's."`
+	Message      string          `json:"message,omitempty" jsonschema:"title=Message,minLength=1,description=Template of the text. Without it the text is built from what the run knows\\, newest first."`
+	Severity     string          `json:"severity,omitempty" jsonschema:"title=Severity,minLength=1,description=Template that gives critical\\, error\\, warning or info. Without it: the incident's\\, else by the recommendations."`
+}
+
+const notifyAbout = "Tells people. Without templates the message says what the run knows: transformed values, recommendations, incident, context figures. " +
+	"A resolved incident sends a resolve. Output: driver, channel, status (success or failed), message_id and response."
+
+func notifyType(d Deps) engine.NodeType {
+	return define(definition.Type{
+		Name: "notify", Title: "Notify", Description: notifyAbout, Timeout: 10 * time.Second, SideEffects: true,
+		Schema: patched(drivers.SchemaOf[notifyConfig](), settingsOf("driver", "driver_config", d.Notify)...),
+	}, func(cfg notifyConfig, c *definition.Checker) {
+		for at, source := range cfg.templates() {
+			if source != "" {
+				c.Template("/"+at, source)
+			}
+		}
+		checkTarget(cfg, c, d)
+	}, func(cfg notifyConfig) (engine.Node, error) {
+		n := &notifyNode{notifyConfig: cfg, templates: map[string]*expr.Template{}}
+		for name, source := range cfg.templates() {
+			if source == "" {
+				continue
+			}
+			t, err := expr.CompileTemplate(source)
+			if err != nil {
+				return nil, err
+			}
+			n.templates[name] = t
+		}
+		return n, nil
+	})
+}
+
+func (cfg notifyConfig) templates() map[string]string {
+	return map[string]string{"title": cfg.Title, "message": cfg.Message, "severity": cfg.Severity}
+}
+
+// checkTarget looks whether the message has somewhere to go.
+func checkTarget(cfg notifyConfig, c *definition.Checker, d Deps) {
+	if cfg.Driver == "" {
+		switch {
+		case len(cfg.DriverConfig) > 0:
+			c.Error("/driver", definition.CodeMissingKey, "driver_config needs driver, the name of what it sets up. One of: %s.", words(d.Notify.Names()))
+		case cfg.Channel == "":
+			c.Error("/channel", definition.CodeMissingKey, "Nothing says where the message goes. Write channel (the name of a stored channel) or driver (one of: %s).", words(d.Notify.Names()))
+		default:
+			checkChannel(cfg.Channel, c)
+		}
+		return
+	}
+	kind, err := d.Notify.Get(cfg.Driver)
+	if err != nil {
+		return // the schema has said so
+	}
+	if len(cfg.DriverConfig) > 0 {
+		if missing := checkSettings(c, "/driver_config", kind, cfg.DriverConfig); len(missing) > 0 {
+			c.Warn("/driver_config", definition.CodeMissingSetting, "%s cannot send until driver_config has %s.", kind.Title, words(missing))
+		}
+		return
+	}
+	if stored, ok := c.Channel(cfg.Channel); ok && stored.Driver == cfg.Driver {
+		c.Warn("/channel", definition.CodeBadValue, "%q is also the name of a stored channel. With driver it is a destination of %s; to use the stored channel, leave driver out.", cfg.Channel, kind.Title)
+	}
+	for _, name := range []string{"default", cfg.Driver} {
+		if stored, ok := c.Channel(name); ok && stored.Driver == cfg.Driver && stored.IsActive {
+			warnOfChannel(name, stored, "/driver", c)
+			return
+		}
+	}
+	if missing := checkSettings(c, "/driver", kind, nil); len(missing) > 0 {
+		c.Warn("/driver", definition.CodeMissingSetting, "No channel is configured for %s: store one named %q or \"default\" with this driver, or write driver_config with %s. Until then the node fails.", kind.Title, cfg.Driver, words(missing))
+	}
+}
+
+func checkChannel(name string, c *definition.Checker) {
+	stored, ok := c.Channel(name)
+	if !ok {
+		known := slices.Sorted(maps.Keys(c.Catalog.Channels))
+		hint := "No channel is stored yet; create it first."
+		if len(known) > 0 {
+			hint = "Stored channels: " + words(known) + "."
+		}
+		c.Error("/channel", definition.CodeUnknownChannel, "There is no channel %q. %s", name, hint)
+		return
+	}
+	warnOfChannel(name, stored, "/channel", c)
+}
+
+func warnOfChannel(name string, stored definition.Channel, at string, c *definition.Checker) {
+	switch {
+	case !stored.IsActive:
+		c.Warn(at, definition.CodeInactiveChannel, "The channel %q is not active; the node fails until it is.", name)
+	case len(stored.Missing) > 0:
+		c.Warn(at, definition.CodeMissingSetting, "The channel %q cannot send until it has %s.", name, words(stored.Missing))
+	case stored.Untested:
+		c.Warn(at, definition.CodeUntestedChannel, "No test of the channel %q has passed. Test it before it is needed.", name)
+	}
+}
+
+type notifyNode struct {
+	notifyConfig
+	templates map[string]*expr.Template // those that are written
+}
+
+func (n *notifyNode) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
+	m, notes := n.message(ctx, in)
+	to, err := n.target(ctx, in.Services)
+	var receipt notify.Receipt
+	if err == nil {
+		m.Channel = to.destination
+		receipt, err = to.driver.Send(ctx, m)
+	}
+	out := engine.Output{Errors: notes, Data: map[string]any{
+		"driver": to.kind, "channel": to.channel, "status": "success",
+		"message_id": receipt.MessageID, "response": receipt.Response,
+	}}
+	if err != nil {
+		out.Data["status"] = "failed"
+	}
+	return out, err
+}
+
+// target is where a message goes.
+type target struct {
+	kind, channel string
+	destination   string // of the driver, "" for what its settings say
+	driver        notify.Driver
+}
+
+func (n *notifyNode) target(ctx context.Context, s engine.Services) (to target, err error) {
+	to = target{kind: n.Driver, channel: n.Channel}
+	switch {
+	case n.Driver == "":
+		to.kind, to.driver, err = s.Channel(ctx, n.Channel)
+	case len(n.DriverConfig) > 0:
+		to.destination = n.Channel
+		to.driver, err = s.Driver(ctx, n.Driver, n.DriverConfig)
+	default:
+		to.destination = n.Channel
+		var name string
+		name, to.driver, err = s.DefaultChannel(ctx, n.Driver)
+		to.channel = cmp.Or(n.Channel, name)
+		if fault.Is(err, fault.NotFound) && n.needsNothing(ctx, s, &to) {
+			err = nil
+		}
+	}
+	return to, err
+}
+
+// needsNothing takes the driver as it is, if it can send without any settings (console).
+func (n *notifyNode) needsNothing(ctx context.Context, s engine.Services, to *target) bool {
+	d, err := s.Driver(ctx, n.Driver, nil)
+	if err != nil {
+		return false
+	}
+	if r, ok := d.(notify.Readiness); !ok || len(r.Missing()) > 0 {
+		return false
+	}
+	to.driver = d
+	return true
+}
+
+// message is what the node sends. A page must not fail for its wording: a template that cannot be
+// filled, or is empty in the end, gives way to the built text, with a note.
+func (n *notifyNode) message(ctx context.Context, in engine.Input) (notify.Message, []string) {
+	built := compose(in)
+	m := built.Message
+	var notes []string
+	fill := func(name string) (string, bool) {
+		t := n.templates[name]
+		if t == nil {
+			return "", false
+		}
+		text, more, err := t.Render(ctx, in.Vars)
+		for _, note := range more {
+			notes = append(notes, name+": "+note)
+		}
+		if err != nil {
+			notes = append(notes, fmt.Sprintf("%s: %s The built one was used.", name, fault.Of(err).Message))
+			return "", false
+		}
+		if strings.TrimSpace(text) == "" {
+			notes = append(notes, name+" is empty, so the built one was used.")
+			return "", false
+		}
+		return text, true
+	}
+	ofAI := func(name string) []string {
+		return slices.DeleteFunc(n.templates[name].Nodes(), func(id string) bool { return !unverified(upstream(in, id)) })
+	}
+	var labelled []string
+	if text, ok := fill("title"); ok {
+		m.Title, labelled = text, ofAI("title")
+	} else if built.aiTitle {
+		labelled = append(labelled, "the title")
+	}
+	if text, ok := fill("message"); ok {
+		m.Text, labelled = text, append(labelled, ofAI("message")...)
+	}
+	if len(labelled) > 0 {
+		m.Text += "\n\n" + unverifiedLabel + ": " + words(slices.Compact(labelled)) + "."
+	}
+	if text, ok := fill("severity"); ok {
+		notes = append(notes, n.severity(in, &m, text, ofAI("severity"))...)
+	}
+	if m.Resolved() && !strings.HasPrefix(m.Title, resolvedPrefix) {
+		m.Title = resolvedPrefix + m.Title
+	}
+	return m, notes
+}
+
+// severity takes what the severity template gave, unless it is no severity, or an AI would decide
+// that of an incident.
+func (n *notifyNode) severity(in engine.Input, m *notify.Message, text string, ofAI []string) []string {
+	severity, ok := alerts.ParseSeverity(text)
+	switch {
+	case !ok:
+		return []string{fmt.Sprintf("severity: %q is none of critical, error, warning, info, so it stayed %s.", notify.Cut(notify.OneLine(text), 80), m.Severity)}
+	case len(ofAI) > 0 && in.Incident != nil:
+		return []string{fmt.Sprintf("severity: an AI never decides that of an incident, so it stayed %s in spite of %s.", m.Severity, words(ofAI))}
+	}
+	m.Severity = severity
+	return nil
+}
