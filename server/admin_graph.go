@@ -10,7 +10,7 @@ import (
 
 // definitionGraph is the drawing of a document; problems counts the errors of each node.
 func definitionGraph(doc *definition.Document, problems map[string]int) views.Graph {
-	g := views.Graph{Label: "Graph of the definition", Edges: edgesOf(doc)}
+	g := views.Graph{Label: "Graph of the definition", Edges: edgesOf(doc), Down: true}
 	for _, n := range doc.Nodes {
 		g.Nodes = append(g.Nodes, views.GraphNode{ID: n.ID, Type: n.Type, Issues: problems[n.ID]})
 	}

@@ -116,7 +116,7 @@ func incidentRows(incidents []db.Incident) []views.IncidentRow {
 	for i, inc := range incidents {
 		rows[i] = views.IncidentRow{
 			ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Host: inc.Host, Source: inc.Source,
-			Alerts: inc.AlertCount, Firing: inc.FiringCount, StartedAt: inc.StartedAt, ResolvedAt: inc.ResolvedAt, By: inc.AcknowledgedBy,
+			Alerts: inc.AlertCount, Firing: inc.FiringCount, StartedAt: inc.StartedAt, By: inc.AcknowledgedBy,
 		}
 	}
 	return rows

@@ -15,7 +15,7 @@ import (
 )
 
 // htmxConfig: nothing from other origins, no style element, refused requests are not swapped in.
-const htmxConfig = `{"includeIndicatorCSS":false,"mode":"same-origin","history":"reload","noSwap":[204,304,"4xx","5xx"],"extensions":"sse","morphIgnore":["data-htmx-powered","open","data-current"]}`
+const htmxConfig = `{"includeIndicatorCSS":false,"mode":"same-origin","history":"reload","noSwap":[204,304,"4xx","5xx"],"extensions":"sse","morphIgnore":["data-htmx-powered","open","data-current"],"morphSkipChildren":"copy-button, elapsed-time"}`
 
 func document(title, theme string) templ.Component {
 	return templruntime.GeneratedTemplate(func(templ_7745c5c3_Input templruntime.GeneratedComponentInput) (templ_7745c5c3_Err error) {

@@ -1,23 +1,36 @@
-// Package layout places the nodes of a small directed graph in layers from left to right and routes
-// the edges between them so that no edge crosses a node. It is deterministic: the same graph always
-// looks the same, and nodes keep the order they are given in where nothing speaks against it.
+// Package layout places the nodes of a small directed graph in layers, from left to right or from top
+// to bottom, and routes the edges between them so that no edge crosses a node. It is deterministic:
+// the same graph always looks the same, and nodes keep the order they are given in where nothing
+// speaks against it.
 package layout
 
 import (
-	"fmt"
+	"cmp"
 	"math"
 	"slices"
-	"strings"
 )
 
-// Sizes of a drawing, in SVG units.
+// Size of a node, in SVG units.
 const (
 	NodeWidth  = 184
 	NodeHeight = 46
-	layerGap   = 64
-	nodeGap    = 20
-	passHeight = 8 // room for an edge that passes a layer
 )
+
+// Direction in which edges lead.
+type Direction struct {
+	down         bool
+	depth, width float64 // of a node, along the edges and across
+	layerGap     float64 // between layers
+	nodeGap      float64 // between nodes of a layer
+}
+
+// Right is for wide places, Down for narrow ones.
+var (
+	Right = Direction{depth: NodeWidth, width: NodeHeight, layerGap: 46, nodeGap: 20}
+	Down  = Direction{down: true, depth: NodeHeight, width: NodeWidth, layerGap: 36, nodeGap: 16}
+)
+
+const passWidth = 8 // room for an edge that passes a layer
 
 // Edge leads from one node to another.
 type Edge struct{ From, To string }
@@ -42,19 +55,20 @@ type Line struct {
 // item is a node or the place where an edge passes a layer.
 type item struct {
 	layer         int
-	height        float64
-	y             float64 // centre
+	width         float64
+	at            float64 // its middle, across the direction
 	before, after []int   // neighbours in the layers beside
 }
 
 type graph struct {
+	Direction
 	items  []item
-	layers [][]int // items by layer, from top to bottom
+	layers [][]int // items by layer, in their order
 }
 
 // Draw places the nodes. Edges that close a cycle are drawn, but do not count for the order; edges of
 // unknown nodes get an empty path.
-func Draw(nodes []string, edges []Edge) Drawing {
+func Draw(nodes []string, edges []Edge, direction Direction) Drawing {
 	index := make(map[string]int, len(nodes))
 	for i, id := range nodes {
 		index[id] = i
@@ -69,9 +83,9 @@ func Draw(nodes []string, edges []Edge) Drawing {
 		links[i] = [2]int{from, to}
 	}
 	forward := breakCycles(len(nodes), links)
-	g := &graph{}
+	g := &graph{Direction: direction}
 	for _, layer := range rank(len(nodes), links, forward) {
-		g.items = append(g.items, item{layer: layer, height: NodeHeight})
+		g.items = append(g.items, item{layer: layer, width: g.width})
 	}
 	chains := g.addPasses(links, forward)
 	g.order()
@@ -148,7 +162,7 @@ func (g *graph) addPasses(links [][2]int, forward []bool) [][]int {
 		}
 		at := l[0]
 		for layer := g.items[l[0]].layer + 1; layer < g.items[l[1]].layer; layer++ {
-			g.items = append(g.items, item{layer: layer, height: passHeight})
+			g.items = append(g.items, item{layer: layer, width: passWidth})
 			pass := len(g.items) - 1
 			g.join(at, pass)
 			chains[i] = append(chains[i], pass)
@@ -244,16 +258,16 @@ func (g *graph) crossings() int {
 	return crossings
 }
 
-// align gives every item a height: as near to the middle of its neighbours as the order allows.
+// align gives every item a place: as near to the middle of its neighbours as the order allows.
 func (g *graph) align() {
 	for _, layer := range g.layers {
-		y := 0.0
+		at := 0.0
 		for _, i := range layer {
-			g.items[i].y = y + g.items[i].height/2
-			y += g.items[i].height + nodeGap
+			g.items[i].at = at + g.items[i].width/2
+			at += g.items[i].width + g.nodeGap
 		}
 	}
-	for pass := range 16 {
+	for pass := range 24 {
 		for n := range g.layers {
 			l := n
 			if pass%2 == 1 {
@@ -261,94 +275,106 @@ func (g *graph) align() {
 			}
 			g.settle(g.layers[l])
 		}
+		if pass > 12 {
+			g.straighten()
+		}
 	}
 }
 
-// settle moves the items of a layer towards their neighbours. Pushing all down and pushing all up are
-// both without overlap, and so is the middle of the two.
+// settle moves the items of a layer towards their neighbours. Pushing all one way and pushing all the
+// other way are both without overlap, and so is the middle of the two.
 func (g *graph) settle(layer []int) {
 	want := make([]float64, len(layer))
 	for p, i := range layer {
 		it := g.items[i]
-		want[p] = it.y
+		want[p] = it.at
 		near := append(slices.Clone(it.before), it.after...)
 		if len(near) == 0 {
 			continue
 		}
-		sum := 0.0
+		sum, weights := 0.0, 0.0
 		for _, n := range near {
-			sum += g.items[n].y
+			weight := 1.0
+			if g.only(i, n) || g.only(n, i) {
+				weight = 6
+			}
+			sum, weights = sum+weight*g.items[n].at, weights+weight
 		}
-		want[p] = sum / float64(len(near))
+		want[p] = sum / weights
 	}
-	down, up := slices.Clone(want), slices.Clone(want)
+	up, down := slices.Clone(want), slices.Clone(want)
 	apart := func(p int) float64 {
-		return (g.items[layer[p-1]].height+g.items[layer[p]].height)/2 + nodeGap
+		return (g.items[layer[p-1]].width+g.items[layer[p]].width)/2 + g.nodeGap
 	}
 	for p := 1; p < len(layer); p++ {
-		down[p] = max(down[p], down[p-1]+apart(p))
+		up[p] = max(up[p], up[p-1]+apart(p))
 	}
 	for p := len(layer) - 2; p >= 0; p-- {
-		up[p] = min(up[p], up[p+1]-apart(p+1))
+		down[p] = min(down[p], down[p+1]-apart(p+1))
 	}
 	for p, i := range layer {
-		g.items[i].y = (down[p] + up[p]) / 2
+		g.items[i].at = (up[p] + down[p]) / 2
 	}
 }
 
-func (g *graph) drawing(nodes int, links [][2]int, chains [][]int) Drawing {
-	top, bottom := math.Inf(1), math.Inf(-1)
-	for _, it := range g.items {
-		top, bottom = min(top, it.y-it.height/2), max(bottom, it.y+it.height/2)
-	}
-	if nodes == 0 {
-		return Drawing{}
-	}
-	const margin = 3 // room for thick outlines
-	x := func(i int) int { return margin + g.items[i].layer*(NodeWidth+layerGap) }
-	y := func(i int) int { return int(math.Round(g.items[i].y-top)) + margin }
-	d := Drawing{
-		Width:  2*margin + len(g.layers)*NodeWidth + (len(g.layers)-1)*layerGap,
-		Height: int(math.Ceil(bottom-top)) + 2*margin,
-	}
-	for i := range nodes {
-		d.Boxes = append(d.Boxes, Box{X: x(i), Y: y(i) - NodeHeight/2})
-	}
-	for i, l := range links {
-		if l[0] < 0 {
-			d.Lines = append(d.Lines, Line{})
+// only reports whether a leads to b alone, and b comes from a alone.
+func (g *graph) only(a, b int) bool {
+	return len(g.items[a].after) == 1 && len(g.items[b].before) == 1 && g.items[a].after[0] == b
+}
+
+// straighten puts the items of a chain in one line where the layers have room for it.
+func (g *graph) straighten() {
+	done := make([]bool, len(g.items))
+	for start := range g.items {
+		if done[start] || len(g.items[start].before) == 1 && g.only(g.items[start].before[0], start) {
 			continue
 		}
-		const tip = 7 // the arrow head
-		var path strings.Builder
-		atX, atY := x(l[0])+NodeWidth, y(l[0])
-		fmt.Fprintf(&path, "M%d %d", atX, atY)
-		bend := func(toX, toY int) {
-			if toY == atY && toX > atX {
-				fmt.Fprintf(&path, "H%d", toX)
-			} else {
-				half := max((toX-atX)/2, layerGap/2)
-				fmt.Fprintf(&path, "C%d %d %d %d %d %d", atX+half, atY, toX-half, toY, toX, toY)
-			}
-			atX, atY = toX, toY
+		chain, sum := []int{start}, g.items[start].at
+		for last := start; len(g.items[last].after) == 1 && g.only(last, g.items[last].after[0]); {
+			last = g.items[last].after[0]
+			chain, sum = append(chain, last), sum+g.items[last].at
 		}
-		line := Line{EndX: x(l[1]), EndY: y(l[1])}
-		// The label sits where the edge has left its node but not yet met others.
-		firstX, firstY := line.EndX-tip, line.EndY
-		if len(chains[i]) > 0 {
-			firstX, firstY = x(chains[i][0]), y(chains[i][0])
+		g.inLine(chain, sum/float64(len(chain)))
+		for _, i := range chain {
+			done[i] = true
 		}
-		line.LabelX, line.LabelY = (atX+firstX)/2, (atY+firstY)/2-5
-		for _, pass := range chains[i] {
-			bend(x(pass), y(pass))
-			fmt.Fprintf(&path, "H%d", x(pass)+NodeWidth)
-			atX = x(pass) + NodeWidth
-		}
-		bend(line.EndX-tip, line.EndY)
-		line.Path = path.String()
-		d.Lines = append(d.Lines, line)
 	}
-	return d
+}
+
+// inLine moves a chain to the place of its members that is nearest to their mean and fits all.
+func (g *graph) inLine(chain []int, mean float64) {
+	places := []float64{mean}
+	for _, i := range chain {
+		places = append(places, g.items[i].at)
+	}
+	slices.SortFunc(places, func(a, b float64) int { return cmp.Compare(math.Abs(a-mean), math.Abs(b-mean)) })
+	for _, at := range places {
+		if !slices.ContainsFunc(chain, func(i int) bool { return !g.fits(i, at) }) {
+			for _, i := range chain {
+				g.items[i].at = at
+			}
+			return
+		}
+	}
+}
+
+// fits reports whether an item can be moved without coming too near to the others of its layer.
+func (g *graph) fits(i int, at float64) bool {
+	layer := g.layers[g.items[i].layer]
+	p := slices.Index(layer, i)
+	for _, q := range []int{p - 1, p + 1} {
+		if q < 0 || q >= len(layer) {
+			continue
+		}
+		distance := at - g.items[layer[q]].at
+		if q > p {
+			distance = -distance
+		}
+		if distance < (g.items[i].width+g.items[layer[q]].width)/2+g.nodeGap {
+			return false
+		}
+	}
+	return true
 }
 
 func clone(layers [][]int) [][]int {
