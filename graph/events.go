@@ -1,10 +1,6 @@
 package graph
 
-import (
-	"time"
-
-	"penstock/db"
-)
+import "time"
 
 // RunEvent is a step of a run's progress, one of the types below.
 type RunEvent interface{ isRunEvent() }
@@ -22,7 +18,7 @@ func (progress) isRunEvent() {}
 // RunStatusChanged: see the schema. The run is read when the event is sent.
 type RunStatusChanged struct {
 	progress
-	Status db.RunStatus
+	Status string
 }
 
 // StageStatusChanged: see the schema. The stage is read when the event is sent.
@@ -30,7 +26,7 @@ type StageStatusChanged struct {
 	progress
 	NodeID  string
 	Attempt int
-	Status  db.StageStatus
+	Status  string
 	Message *string
 }
 
@@ -46,7 +42,7 @@ type StageOutput struct {
 // RunFinished: see the schema. The run is read when the event is sent.
 type RunFinished struct {
 	progress
-	Status db.RunStatus
+	Status string
 }
 
 // ResyncRequired: see the schema.

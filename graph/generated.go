@@ -9458,15 +9458,15 @@ func (ec *executionContext) _RunFinished_status(ctx context.Context, field graph
 			return obj.Status, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v db.RunStatus) graphql.Marshaler {
-			return ec.marshalNRunStatus2penstockᚋdbᚐRunStatus(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNProgressStatus2string(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_RunFinished_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("RunFinished", field, false, false, "RunStatus")
+	return graphql.NewScalarFieldContext("RunFinished", field, false, false, "ProgressStatus")
 }
 
 func (ec *executionContext) _RunFinished_run(ctx context.Context, field graphql.CollectedField, obj *RunFinished) (ret graphql.Marshaler) {
@@ -9605,15 +9605,15 @@ func (ec *executionContext) _RunStatusChanged_status(ctx context.Context, field 
 			return obj.Status, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v db.RunStatus) graphql.Marshaler {
-			return ec.marshalNRunStatus2penstockᚋdbᚐRunStatus(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNProgressStatus2string(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_RunStatusChanged_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("RunStatusChanged", field, false, false, "RunStatus")
+	return graphql.NewScalarFieldContext("RunStatusChanged", field, false, false, "ProgressStatus")
 }
 
 func (ec *executionContext) _RunStatusChanged_run(ctx context.Context, field graphql.CollectedField, obj *RunStatusChanged) (ret graphql.Marshaler) {
@@ -10235,15 +10235,15 @@ func (ec *executionContext) _StageStatusChanged_status(ctx context.Context, fiel
 			return obj.Status, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v db.StageStatus) graphql.Marshaler {
-			return ec.marshalNStageStatus2penstockᚋdbᚐStageStatus(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNProgressStatus2string(ctx, selections, v)
 		},
 		true,
 		true,
 	)
 }
 func (ec *executionContext) fieldContext_StageStatusChanged_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("StageStatusChanged", field, false, false, "StageStatus")
+	return graphql.NewScalarFieldContext("StageStatusChanged", field, false, false, "ProgressStatus")
 }
 
 func (ec *executionContext) _StageStatusChanged_message(ctx context.Context, field graphql.CollectedField, obj *StageStatusChanged) (ret graphql.Marshaler) {
@@ -16256,13 +16256,13 @@ func (ec *executionContext) marshalNAlertEdge2ᚖpenstockᚋgraphᚐEdge(ctx con
 }
 
 func (ec *executionContext) unmarshalNAlertStatus2string(ctx context.Context, v any) (string, error) {
-	res, err := UnmarshalAlertStatus(v)
+	res, err := UnmarshalLowerCase(v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalNAlertStatus2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
 	_ = sel
-	res := MarshalAlertStatus(v)
+	res := MarshalLowerCase(v)
 	if res == graphql.Null {
 		graphql.AddInvalidNullFromMarshaler(ctx, "AlertStatus!")
 	}
@@ -16754,6 +16754,20 @@ func (ec *executionContext) marshalNPipelineRunEdge2ᚖpenstockᚋgraphᚐEdge(c
 		return graphql.Null
 	}
 	return ec._PipelineRunEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNProgressStatus2string(ctx context.Context, v any) (string, error) {
+	res, err := UnmarshalLowerCase(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNProgressStatus2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := MarshalLowerCase(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "ProgressStatus!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNResolveIncidentInput2penstockᚋgraphᚐResolveIncidentInput(ctx context.Context, v any) (ResolveIncidentInput, error) {
@@ -17319,7 +17333,7 @@ func (ec *executionContext) unmarshalOAlertStatus2ᚖstring(ctx context.Context,
 	if v == nil {
 		return nil, nil
 	}
-	res, err := UnmarshalAlertStatus(v)
+	res, err := UnmarshalLowerCase(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -17329,7 +17343,7 @@ func (ec *executionContext) marshalOAlertStatus2ᚖstring(ctx context.Context, s
 	}
 	_ = sel
 	_ = ctx
-	res := MarshalAlertStatus(*v)
+	res := MarshalLowerCase(*v)
 	return res
 }
 

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
@@ -90,7 +92,7 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	h.exec.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](500)})
 	h.exec.Use(documentLimit{h.limits, documents})
 	h.exec.Use(shapeLimit{h.limits})
-	h.exec.Use(extension.FixedComplexityLimit(h.limits.Complexity))
+	h.exec.Use(extension.FixedComplexityLimit(h.limits.Complexity, complexity.WithFixedScalarValue(0)))
 	h.exec.Use(&keepJSON{})
 	h.exec.AroundFields(authorize(auth.Matrix()))
 	h.exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
@@ -101,12 +103,23 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	})
 	h.exec.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		resp := next(fresh(ctx))
-		if resp != nil && len(resp.Errors) > h.limits.Errors {
-			resp.Errors = resp.Errors[:h.limits.Errors]
+		if resp != nil { // fields are resolved side by side: show the first errors of the document, not of the race
+			slices.SortStableFunc(resp.Errors, byLocation)
+			resp.Errors = resp.Errors[:min(len(resp.Errors), h.limits.Errors)]
 		}
 		return resp
 	})
 	return h
+}
+
+func byLocation(a, b *gqlerror.Error) int {
+	at := func(e *gqlerror.Error) gqlerror.Location {
+		if len(e.Locations) == 0 {
+			return gqlerror.Location{}
+		}
+		return e.Locations[0]
+	}
+	return cmp.Or(cmp.Compare(at(a).Line, at(b).Line), cmp.Compare(at(a).Column, at(b).Column))
 }
 
 // documentCache keeps parsed documents, but not those that are long: the count alone would not bound

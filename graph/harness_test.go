@@ -95,7 +95,7 @@ func start(t testing.TB, change ...func(*Limits)) *stack {
 	s.handler = NewHandler(Options{
 		Store: s.store, Engine: s.engine, Sources: options.Sources, Notify: options.Notify, AI: options.AI,
 		Authenticate: s.authenticate, Limits: limits, PublicURL: "https://penstock.example.org",
-		Log: slog.New(slog.NewTextHandler(s.log, nil)),
+		Log: textLog(s.log),
 	}).(*handler)
 	closing, stop := context.WithCancel(context.Background())
 	s.stopServer = stop
@@ -296,6 +296,8 @@ func (s *stack) query(caller, query string, variables any) result {
 	}
 	return r
 }
+
+func textLog(to io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(to, nil)) }
 
 // logBuffer is a log that tests read while it is written.
 type logBuffer struct {

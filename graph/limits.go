@@ -226,7 +226,8 @@ func coded(code, format string, args ...any) *gqlerror.Error {
 	return err
 }
 
-// costs says what connections cost: the page size times what is selected of an item.
+// costs says what fields cost beyond the ordinary (a scalar nothing, an object 1): connections the
+// page size times what is selected of an item, and what needs a statement of its own.
 func costs() ComplexityRoot {
 	page := func(child int, first, last *int32) int {
 		n := int32(defaultPage)
@@ -262,6 +263,12 @@ func costs() ComplexityRoot {
 	c.PipelineDefinition.Runs = nested
 	c.Incident.Alerts = nested
 	c.Incident.Runs = nested
-	c.PipelineRun.Stages = func(child int) int { return 1 + 3*child }
+	c.PipelineRun.Stages = func(child int) int { return 1 + 3*max(child, 1) }
+	c.PipelineRun.Result = func(int) int { return 5 }
+	count := func(int) int { return 10 }
+	c.PipelineDefinitionConnection.TotalCount = count
+	c.PipelineRunConnection.TotalCount = count
+	c.IncidentConnection.TotalCount = count
+	c.AlertConnection.TotalCount = count
 	return c
 }

@@ -29,7 +29,7 @@ func (r *Resolver) snapshot(ctx context.Context, runID string) (*RunStatusChange
 	if run.Status.Terminal() {
 		seq = max(seq-1, 0) // its end follows as an event of its own
 	}
-	return &RunStatusChanged{progress: progressAt(runID, seq, time.Now()), Status: run.Status}, nil
+	return &RunStatusChanged{progress: progressAt(runID, seq, time.Now()), Status: string(run.Status)}, nil
 }
 
 // follow passes events on, after those in first, until the sequence ends or ctx does. A subscriber
@@ -69,7 +69,7 @@ func follow(ctx context.Context, runID string, from int64, first []RunEvent, eve
 				return
 			}
 		}
-		if end != nil && !pass(end.Sequence, &RunFinished{progressOf(*end), db.RunStatus(end.Status)}) {
+		if end != nil && !pass(end.Sequence, &RunFinished{progressOf(*end), end.Status}) {
 			resync(ctx, out, runID, passed)
 		}
 	}()
@@ -86,7 +86,7 @@ func resync(ctx context.Context, out chan<- RunEvent, runID string, passed int64
 }
 
 func statusChanged(ev db.RunEvent) *RunStatusChanged {
-	return &RunStatusChanged{progressOf(ev), db.RunStatus(ev.Status)}
+	return &RunStatusChanged{progressOf(ev), ev.Status}
 }
 
 func eventOf(ev db.RunEvent) RunEvent {
@@ -95,7 +95,7 @@ func eventOf(ev db.RunEvent) RunEvent {
 	case engine.EventRun:
 		return statusChanged(ev)
 	case engine.EventStage:
-		return &StageStatusChanged{p, ev.NodeID, ev.Attempt, db.StageStatus(ev.Status), orNull(ev.Text)}
+		return &StageStatusChanged{p, ev.NodeID, ev.Attempt, ev.Status, orNull(ev.Text)}
 	case engine.EventText:
 		return &StageOutput{p, ev.NodeID, ev.Attempt, StageOutputKindText, ev.Text}
 	default:

@@ -78,13 +78,13 @@ func UnmarshalStringMap(v any) (map[string]string, error) {
 	return m, nil
 }
 
-// MarshalAlertStatus writes the status of an alert, stored in lower case.
-func MarshalAlertStatus(status string) graphql.Marshaler {
+// MarshalLowerCase writes an enum that records hold as text in lower case.
+func MarshalLowerCase(status string) graphql.Marshaler {
 	return graphql.MarshalString(strings.ToUpper(status))
 }
 
-// UnmarshalAlertStatus reads it; validation has seen to it that it is one.
-func UnmarshalAlertStatus(v any) (string, error) {
+// UnmarshalLowerCase reads it; validation has seen to it that it is one of the values.
+func UnmarshalLowerCase(v any) (string, error) {
 	text, err := graphql.UnmarshalString(v)
 	return strings.ToLower(text), err
 }
