@@ -24,7 +24,7 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 		return nil, false, fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name)
 	}
 	stored, err := e.store.Channel(ctx, in.Name)
-	if err != nil && !fault.Is(err, fault.NotFound) {
+	if err != nil && (in.MustExist || !fault.Is(err, fault.NotFound)) {
 		return nil, false, err
 	}
 	now := time.Now().UTC().Truncate(time.Microsecond)
