@@ -320,16 +320,14 @@ func (tx *Tx) fence(ts []*task) (epochs map[string]int, check []schema.QueryAppe
 		}
 		epochs[t.run.RunID] = t.run.Epoch
 	}
-	var ids []string
 	var pairs []bun.TupleValues
 	for id, epoch := range epochs {
-		ids = append(ids, id)
 		pairs = append(pairs, bun.Tuple([]any{id, epoch}))
 	}
-	held := tx.forUpdate(tx.store.write.NewSelect().Model((*Run)(nil)).Column("id").Where("id IN (?)", bun.List(ids)).
+	held := tx.forUpdate(tx.store.write.NewSelect().Model((*Run)(nil)).Column("id").
 		Where("(id, epoch) IN (VALUES ?)", bun.List(pairs)).Order("id"))
 	return epochs, []schema.QueryAppender{
-		tx.store.write.NewSelect().ColumnExpr("1 / (count(*) = ?)::int", len(ids)).TableExpr("(?) AS held", held),
+		tx.store.write.NewSelect().ColumnExpr("1 / (count(*) = ?)::int", len(pairs)).TableExpr("(?) AS held", held),
 	}, nil
 }
 

@@ -191,6 +191,29 @@ func TestWriteRunOfAnOlderEpochIsFenced(t *testing.T) {
 	})
 }
 
+func TestAStartThatCommitsMeanwhileFencesToo(t *testing.T) {
+	t.Parallel()
+	url := dbtest.Postgres(t)
+	s := dbtest.Open(t, db.Options{URL: url})
+	r, other := startedRun(t, s), startedRun(t, s)
+	raw := openURL(t, url)
+	start := value(raw.BeginTx(t.Context(), nil))(t)
+	value(start.ExecContext(t.Context(), "UPDATE runs SET epoch = epoch + 1 WHERE id = '"+r.ID+"'"))(t)
+	late := s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: r.Epoch, Events: []db.RunEvent{event(r.ID, 1)}})
+	good := s.WriteRun(db.RunWrite{RunID: other.ID, Epoch: other.Epoch, Events: []db.RunEvent{event(other.ID, 1)}})
+	for waiting := 0; waiting == 0; { // the write waits for the row
+		must(t, raw.QueryRowContext(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted").Scan(&waiting))
+	}
+	must(t, start.Commit())
+	if err := late.Wait(t.Context()); !errors.Is(err, db.ErrFenced) {
+		t.Errorf("got %v, want ErrFenced", err)
+	}
+	must(t, good.Wait(t.Context()))
+	if events := value(s.Events(t.Context(), r.ID, 0, 10))(t); len(events) != 0 {
+		t.Errorf("the late write left %+v", events)
+	}
+}
+
 func TestOneBadWriteHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, s *db.Store) {

