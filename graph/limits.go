@@ -265,7 +265,7 @@ func costs() ComplexityRoot {
 	c.Incident.Runs = nested
 	c.PipelineRun.Stages = func(child int) int { return 1 + 3*max(child, 1) }
 	c.PipelineRun.Result = func(int) int { return 5 }
-	count := func(int) int { return 10 }
+	count := func(int) int { return 1 } // of the connection, so it is multiplied too
 	c.PipelineDefinitionConnection.TotalCount = count
 	c.PipelineRunConnection.TotalCount = count
 	c.IncidentConnection.TotalCount = count
