@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 )
 
 const flushTimeout = 5 * time.Second
@@ -160,4 +161,21 @@ func (tx *Tx) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
 		return q
 	}
 	return q.For("NO KEY UPDATE")
+}
+
+// exec renders queries into one text, which both databases take in one round trip.
+func (tx *Tx) exec(queries ...schema.QueryAppender) error {
+	var b []byte
+	for _, q := range queries {
+		var err error
+		if b, err = q.AppendQuery(tx.store.write.QueryGen(), b); err != nil {
+			return err
+		}
+		b = append(b, ";\n"...)
+	}
+	if len(b) == 0 {
+		return nil
+	}
+	_, err := tx.idb.ExecContext(tx.base, string(b))
+	return err
 }

@@ -1,0 +1,105 @@
+package db
+
+import (
+	"context"
+	"errors"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
+
+	"penstock/fault"
+)
+
+// Acceptance is a delivery with the runs that it named. Either may be missing.
+type Acceptance struct {
+	Delivery *Delivery
+	Runs     []Run
+}
+
+// Accept stores a delivery and its runs; nil means that they are on disk. Several callers share a commit.
+// A run whose idempotency key is taken refuses the whole acceptance with [ErrDuplicate].
+// When the database does not answer within two seconds the outcome is unknown: fault.Unavailable.
+func (s *Store) Accept(ctx context.Context, a Acceptance) error {
+	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
+	defer cancel()
+	err := s.accepts.do(ctx, &task{accept: &a})
+	if isUnique(err) {
+		err = errors.Join(ErrDuplicate, err)
+	}
+	if errors.Is(err, ErrDuplicate) {
+		return fault.Wrap(err, fault.Conflict, "A run with this idempotency key exists.")
+	}
+	return wrap(err, "accept")
+}
+
+// writeAcceptances writes the deliveries and runs of several acceptances. Those with a taken key are left out.
+func (tx *Tx) writeAcceptances(ts []*task) error {
+	if err := tx.refuseDuplicates(ts); err != nil {
+		return err
+	}
+	var deliveries []*Delivery
+	var runs []*Run
+	for _, t := range ts {
+		if t.err != nil {
+			continue
+		}
+		if t.accept.Delivery != nil {
+			deliveries = append(deliveries, t.accept.Delivery)
+		}
+		for i := range t.accept.Runs {
+			runs = append(runs, &t.accept.Runs[i])
+		}
+	}
+	var queries []schema.QueryAppender
+	if len(deliveries) > 0 {
+		queries = append(queries, tx.store.write.NewInsert().Model(&deliveries))
+	}
+	if len(runs) > 0 {
+		queries = append(queries, tx.store.write.NewInsert().Model(&runs))
+	}
+	return tx.exec(queries...)
+}
+
+// refuseDuplicates marks the tasks with a key that is stored or comes twice, so that the rest need not be
+// tried one by one. A key that another process takes at the same moment is caught by the unique index.
+func (tx *Tx) refuseDuplicates(ts []*task) error {
+	type key struct{ DefinitionID, IdempotencyKey string }
+	var keys []key
+	for _, t := range ts {
+		for _, r := range t.accept.Runs {
+			if r.IdempotencyKey != "" {
+				keys = append(keys, key{r.DefinitionID, r.IdempotencyKey})
+			}
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	values := make([]bun.TupleValues, len(keys))
+	for i, k := range keys {
+		values[i] = bun.Tuple([]string{k.DefinitionID, k.IdempotencyKey})
+	}
+	var stored []key
+	if err := tx.idb.NewSelect().Model((*Run)(nil)).Column("definition_id", "idempotency_key").
+		Where("(definition_id, idempotency_key) IN (VALUES ?)", bun.List(values)).Scan(tx.base, &stored); err != nil {
+		return err
+	}
+	seen := map[key]bool{}
+	for _, k := range stored {
+		seen[k] = true
+	}
+	for _, t := range ts {
+		t.err = nil
+		for _, r := range t.accept.Runs {
+			if k := (key{r.DefinitionID, r.IdempotencyKey}); k.IdempotencyKey != "" && seen[k] {
+				t.err = ErrDuplicate
+			}
+		}
+		if t.err == nil {
+			for _, r := range t.accept.Runs {
+				seen[key{r.DefinitionID, r.IdempotencyKey}] = true
+			}
+		}
+	}
+	return nil
+}
