@@ -41,23 +41,17 @@ func intelligenceType(d Deps) engine.NodeType {
 		cfg = cfg.withDefaults()
 		if kind, err := d.AI.Get(cfg.Provider); err == nil {
 			if missing := checkSettings(c, "/provider_config", kind, cfg.ProviderConfig); len(missing) > 0 {
-				c.Warn("/provider", definition.CodeMissingSetting, "%s cannot be asked until %s is set. %s", kind.Title, words(missing), cfg.instead())
+				c.Warn("/provider", definition.CodeMissingSetting, "%s cannot be asked until %s is set. %s", kind.Name, words(missing), cfg.instead())
 			}
 		}
 		if kind, err := d.AI.Get(cfg.Fallback); err == nil && cfg.Fallback != cfg.Provider {
 			if missing := checkSettings(c, "/fallback", kind, nil); len(missing) > 0 {
-				c.Warn("/fallback", definition.CodeMissingSetting, "%s cannot answer as the fallback until %s is set.", kind.Title, words(missing))
+				c.Warn("/fallback", definition.CodeMissingSetting, "%s cannot answer as the fallback until %s is set.", kind.Name, words(missing))
 			}
 		}
 	}, func(cfg intelligenceConfig) (engine.Node, error) {
-		n := &intelligence{intelligenceConfig: cfg.withDefaults(), circuits: shared}
-		n.title = n.Provider
-		if kind, err := d.AI.Get(n.Provider); err == nil {
-			n.title = kind.Title
-		}
-		var err error
-		n.prompt, err = expr.CompileTemplate(cfg.Prompt)
-		return n, err
+		prompt, err := expr.CompileTemplate(cfg.Prompt)
+		return &intelligence{cfg.withDefaults(), prompt, shared}, err
 	})
 }
 
@@ -77,7 +71,6 @@ func (cfg intelligenceConfig) instead() string {
 
 type intelligence struct {
 	intelligenceConfig
-	title    string // of the provider
 	prompt   *expr.Template
 	circuits *circuits
 }
@@ -129,7 +122,7 @@ func (n *intelligence) ask(ctx context.Context, in engine.Input, req ai.Request)
 	key := n.Provider + string(n.ProviderConfig)
 	if why, left, blocked := n.circuits.blocked(key); blocked {
 		return nil, fault.Retry(fault.New(fault.Unavailable, "%s is not asked for another %s because it failed %d times in a row. The last time: %s",
-			n.title, max(left.Round(time.Second), time.Second), breakAfter, why), left)
+			n.Provider, max(left.Round(time.Second), time.Second), breakAfter, why), left)
 	}
 	limited, cancel := ctx, context.CancelFunc(func() {})
 	began := time.Now()
@@ -145,7 +138,7 @@ func (n *intelligence) ask(ctx context.Context, in engine.Input, req ai.Request)
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx) // the run has ended: nobody's fault
 	case limited.Err() != nil:
-		err = fault.Retry(fault.Wrap(err, fault.Unavailable, "%s did not answer within %s.", n.title, time.Since(began).Round(100*time.Millisecond)), 0)
+		err = fault.Retry(fault.Wrap(err, fault.Unavailable, "%s did not answer within %s.", n.Provider, time.Since(began).Round(100*time.Millisecond)), 0)
 	}
 	n.circuits.failed(key, n.why(err))
 	return nil, err
@@ -167,7 +160,7 @@ func (n *intelligence) why(err error) string {
 	if f := fault.Of(err); f.Code != fault.Internal {
 		return strings.Join(strings.Fields(f.Message), " ")
 	}
-	return n.title + " failed with an internal error."
+	return n.Provider + " failed with an internal error."
 }
 
 // collect builds a provider and reads its answer to the end; the text of it streams into the live view.

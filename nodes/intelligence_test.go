@@ -117,7 +117,7 @@ func TestIntelligenceFallsBack(t *testing.T) {
 	}{
 		"an error that may pass": {nodetest.Fails(fault.Retry(fault.New(fault.RateLimited, "OpenAI takes no more requests for now (429)."), time.Hour)), ``, "OpenAI takes no more requests for now (429)."},
 		"a final error":          {nodetest.Fails(fault.New(fault.Unprocessable, "OpenAI does not accept the API key (401).")), ``, "OpenAI does not accept the API key (401)."},
-		"an error nobody marked": {nodetest.Fails(errors.New("canary of the vendor")), ``, "OpenAI and compatible failed with an internal error."},
+		"an error nobody marked": {nodetest.Fails(errors.New("canary of the vendor")), ``, "openai failed with an internal error."},
 		"no result":              {ends, ``, "openai ended its answer without a result."},
 		"broken while streaming": {breaksOff, ``, "OpenAI ended its answer in the middle."},
 		"a prompt that fails":    {nodetest.Says("", found), `, "prompt": "{{ 1 / size(alerts) }}"`, `The expression "1 / size(alerts)" failed: division by zero.`},
@@ -213,12 +213,12 @@ func TestIntelligenceDoesNotDelay(t *testing.T) {
 		const openai = `{"provider": "openai"}`
 		for range 3 {
 			out, took := run(openai)
-			if took != 19*time.Second || out.Data["fallback_reason"] != "OpenAI and compatible did not answer within 19s." {
+			if took != 19*time.Second || out.Data["fallback_reason"] != "openai did not answer within 19s." {
 				t.Fatalf("took %v, %v", took, out.Data)
 			}
 		}
 		if out, took := run(openai); took != 0 || out.Data["fallback_reason"] !=
-			"OpenAI and compatible is not asked for another 1m0s because it failed 3 times in a row. The last time: OpenAI and compatible did not answer within 19s." {
+			"openai is not asked for another 1m0s because it failed 3 times in a row. The last time: openai did not answer within 19s." {
 			t.Errorf("took %v, %v", took, out.Data)
 		}
 		if _, took := run(`{"provider": "openai", "provider_config": {"base_url": "http://other"}}`); took != 19*time.Second {

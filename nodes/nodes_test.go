@@ -188,9 +188,9 @@ func TestSettingsAreThoseOfTheKind(t *testing.T) {
 		{"refused by the driver", "notify", `{"driver": "slack", "driver_config": {"webhook_url": "nowhere"}}`, `error bad_value /driver_config/webhook_url: slack: webhook_url must be a full http or https address`},
 		{"refused by the provider", "intelligence", `{"provider": "openai", "provider_config": {"redact": ["("], "api_key": "k"}}`, `error bad_value /provider_config: openai: redact[0] is not a regular expression`},
 		{"settings missing", "notify", `{"driver": "pagerduty", "driver_config": {}}`, `warning missing_setting /driver_config: PagerDuty cannot send until driver_config has routing_key.`},
-		{"key missing", "intelligence", `{"provider": "openai"}`, `warning missing_setting /provider: OpenAI and compatible cannot be asked until OPENAI_API_KEY is set. Until then local answers.`},
+		{"key missing", "intelligence", `{"provider": "openai"}`, `warning missing_setting /provider: openai cannot be asked until OPENAI_API_KEY is set. Until then local answers.`},
 		{"key missing, no fallback", "intelligence", `{"provider": "openai", "fallback": "none"}`, `Until then the node fails.`},
-		{"fallback's key missing", "intelligence", `{"provider": "local", "fallback": "claude"}`, `warning missing_setting /fallback: Claude cannot answer as the fallback until ANTHROPIC_API_KEY is set.`},
+		{"fallback's key missing", "intelligence", `{"provider": "local", "fallback": "claude"}`, `warning missing_setting /fallback: claude cannot answer as the fallback until ANTHROPIC_API_KEY is set.`},
 		{"unknown source", "ingest", `{"driver": "nagios"}`, `One of: "alertmanager", "grafana", "generic".`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

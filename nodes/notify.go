@@ -212,8 +212,13 @@ func (n *notifyNode) message(ctx context.Context, in engine.Input) (notify.Messa
 		}
 		return text, true
 	}
-	ofAI := func(name string) []string {
-		return slices.DeleteFunc(n.templates[name].Nodes(), func(id string) bool { return !unverified(upstream(in, id)) })
+	ofAI := func(name string) (outputs []string) {
+		for _, id := range n.templates[name].Nodes() {
+			if unverified(upstream(in, id)) {
+				outputs = append(outputs, "output of "+id)
+			}
+		}
+		return outputs
 	}
 	var labelled []string
 	if text, ok := fill("title"); ok {
@@ -225,7 +230,7 @@ func (n *notifyNode) message(ctx context.Context, in engine.Input) (notify.Messa
 		m.Text, labelled = text, append(labelled, ofAI("message")...)
 	}
 	if len(labelled) > 0 {
-		m.Text += "\n\n" + unverifiedLabel + ": " + words(slices.Compact(labelled)) + "."
+		m.Text += "\n\n" + unverifiedLabel + ": " + words(unique(labelled)) + "."
 	}
 	if text, ok := fill("severity"); ok {
 		notes = append(notes, n.severity(in, &m, text, ofAI("severity"))...)
@@ -244,8 +249,18 @@ func (n *notifyNode) severity(in engine.Input, m *notify.Message, text string, o
 	case !ok:
 		return []string{fmt.Sprintf("severity: %q is none of critical, error, warning, info, so it stayed %s.", notify.Cut(notify.OneLine(text), 80), m.Severity)}
 	case len(ofAI) > 0 && in.Incident != nil:
-		return []string{fmt.Sprintf("severity: an AI never decides that of an incident, so it stayed %s in spite of %s.", m.Severity, words(ofAI))}
+		return []string{fmt.Sprintf("severity: an AI never decides that of an incident, so it stayed %s in spite of the %s.", m.Severity, words(ofAI))}
 	}
 	m.Severity = severity
 	return nil
+}
+
+// unique keeps the first of equal texts.
+func unique(list []string) (out []string) {
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }

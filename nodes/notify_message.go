@@ -40,6 +40,8 @@ func compose(in engine.Input) built {
 		b.aiTitle = false
 		b.incident(in.Incident)
 		sections = append(sections, incidentText(in.Incident, in.Alerts))
+	} else if machine := measured(in); machine != "" {
+		b.Host, b.Source = machine, machine
 	}
 	sections = slices.DeleteFunc(append(sections, contextTexts(in)...), func(s string) bool { return s == "" })
 	if len(sections) == 0 {
@@ -112,6 +114,16 @@ func (b *built) incident(inc map[string]any) {
 	if str(inc, "status") == "resolved" {
 		b.Status, b.Action = string(alerts.Resolved), notify.Resolve
 	}
+}
+
+// measured is the machine that the newest context is of, "" without one.
+func measured(in engine.Input) string {
+	for _, u := range in.Upstream {
+		if u.Type == "context" && u.Output != nil {
+			return str(u.Output, "host")
+		}
+	}
+	return ""
 }
 
 func factsOf(in engine.Input) []notify.Fact {

@@ -105,19 +105,15 @@ func recommendationLines(list []ai.Recommendation) []string {
 
 // incidentText says what is wrong, where, how bad and since when, then what each alert says.
 func incidentText(inc map[string]any, list []map[string]any) string {
-	state := str(inc, "status")
-	if state != "resolved" {
-		state = "firing"
-	}
 	title := str(inc, "title")
 	if host := str(inc, "host"); host != "" && !strings.Contains(title, host) {
 		title += " on " + host
 	}
-	lines := []string{fmt.Sprintf("%s: %s, %s%s", notify.OneLine(title), str(inc, "severity"), state, since(str(inc, "started_at")))}
-	if at := moment(str(inc, "resolved_at")); at != "" && state == "resolved" {
-		lines[0] += ", resolved " + at
+	state := str(inc, "severity") + ", firing" + since(str(inc, "started_at"))
+	if str(inc, "status") == "resolved" {
+		state = fmt.Sprintf("resolved %s, was %s%s", moment(str(inc, "resolved_at")), str(inc, "severity"), since(str(inc, "started_at")))
 	}
-	lines[0] += "."
+	lines := []string{fmt.Sprintf("%s: %s.", notify.OneLine(title), state)}
 	for i, a := range list {
 		if i == maxAlerts {
 			lines = append(lines, fmt.Sprintf("… and %d more alerts", len(list)-maxAlerts))
@@ -200,6 +196,8 @@ func valueText(v any) string {
 			for _, item := range v {
 				write(indent, "-", item)
 			}
+		case nil:
+			lines = append(lines, indent+strings.TrimSpace(name+" –"))
 		default:
 			lines = append(lines, indent+strings.TrimSpace(name+" "+expr.Text(v)))
 		}
