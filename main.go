@@ -67,7 +67,12 @@ func commands() *cli.Command {
 		Description: "Start with:  penstock demo      one alert becomes one notification, here and now\n" +
 			"Then:        penstock serve     the server; prints where it is and how to sign in\n\n" +
 			"Every flag can be given as the environment variable that the command's --help names.",
-		Suggest:        true,
+		Action: func(_ context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return fmt.Errorf("there is no command %q; see penstock --help", c.Args().First())
+			}
+			return cli.ShowRootCommandHelp(c)
+		},
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports
 		Commands: []*cli.Command{
 			serveCommand(), demoCommand(), runCommand(), validateCommand(), schemaCommand(), applyCommand(),

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -161,11 +163,16 @@ func (a *app) follow(ctx context.Context, runID string, w io.Writer) (engine.Run
 		if err != nil {
 			return engine.RunResult{}, err
 		}
-		switch ev.Kind {
-		case "stage":
-			printStage(w, ev, started)
-		case "log":
+		switch {
+		case ev.Kind == "log":
 			_, _ = fmt.Fprintf(w, "      %s: %s\n", ev.NodeID, oneLine(ev.Text))
+		case ev.Kind != "stage":
+		case db.StageStatus(ev.Status) == db.StageRunning:
+			started[ev.NodeID] = ev.At
+		default:
+			if err := a.printStage(ctx, w, ev, started[ev.NodeID]); err != nil {
+				return engine.RunResult{}, err
+			}
 		}
 	}
 	if ctx.Err() != nil {
@@ -178,19 +185,62 @@ var stageMarks = map[db.StageStatus]string{
 	db.StageSucceeded: "✓", db.StageFailed: "✗", db.StageRetrying: "↻", db.StageSkipped: "–", db.StageCancelled: "■",
 }
 
-func printStage(w io.Writer, ev db.RunEvent, started map[string]time.Time) {
+func (a *app) printStage(ctx context.Context, w io.Writer, ev db.RunEvent, started time.Time) error {
 	status := db.StageStatus(ev.Status)
-	mark, final := stageMarks[status]
-	if !final {
-		started[ev.NodeID] = ev.At
-		return
+	mark, ended := stageMarks[status]
+	if !ended {
+		return nil
 	}
-	took := ""
-	if at, ok := started[ev.NodeID]; ok {
-		took = ev.At.Sub(at).Round(time.Millisecond).String()
+	took, text := "", oneLine(ev.Text)
+	if !started.IsZero() {
+		took = ev.At.Sub(started).Round(time.Millisecond).String()
 	}
-	line := fmt.Sprintf("  %s %-12s %-9s %6s  %s", mark, ev.NodeID, status, took, oneLine(ev.Text))
-	_, _ = fmt.Fprintln(w, strings.TrimRight(line, " "))
+	if status == db.StageSucceeded {
+		stages, err := a.store.Stages(ctx, ev.RunID)
+		if err != nil {
+			return err
+		}
+		for _, stage := range stages {
+			if stage.NodeID == ev.NodeID && stage.Attempt == ev.Attempt {
+				text = gist(stage.NodeType, stage.Output)
+			}
+		}
+	}
+	line := fmt.Sprintf("  %s %-12s %-9s %6s  %s", mark, ev.NodeID, status, took, text)
+	_, err := fmt.Fprintln(w, strings.TrimRight(line, " "))
+	return err
+}
+
+// gist says in a few words what a node found or did, where its type has an obvious answer.
+func gist(nodeType string, output json.RawMessage) string {
+	var o struct {
+		AlertsCreated  int    `json:"alerts_created"`
+		AlertsUpdated  int    `json:"alerts_updated"`
+		AlertsResolved int    `json:"alerts_resolved"`
+		Severity       string `json:"severity"`
+		Summary        string `json:"summary"`
+		Branch         string `json:"branch"`
+		Driver         string `json:"driver"`
+		Channel        string `json:"channel"`
+		Status         string `json:"status"`
+		System         map[string]json.RawMessage
+	}
+	if json.Unmarshal(output, &o) != nil {
+		return ""
+	}
+	switch nodeType {
+	case "ingest":
+		return fmt.Sprintf("%d new, %d updated, %d resolved alerts; severity %s", o.AlertsCreated, o.AlertsUpdated, o.AlertsResolved, o.Severity)
+	case "context":
+		return "looked at " + strings.Join(slices.Sorted(maps.Keys(o.System)), ", ")
+	case "intelligence":
+		return oneLine(o.Summary)
+	case "condition":
+		return "took the branch " + o.Branch
+	case "notify":
+		return fmt.Sprintf("%s by %s to %s", o.Status, o.Driver, o.Channel)
+	}
+	return ""
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
