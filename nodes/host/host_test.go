@@ -91,20 +91,24 @@ func TestProcessCPUIsMeasured(t *testing.T) {
 	})
 	defer burn.Wait()
 	defer close(stop)
-	list, err := processUse(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range list.([]any) {
-		p := p.(map[string]any)
-		if p["pid"] == os.Getpid() {
-			if p["cpu_percent"].(float64) <= 0 || p["memory_percent"].(float64) < 0 || p["name"] == "" {
-				t.Errorf("this process: %v", p)
-			}
+	for range 10 { // a machine that is very busy may give this process no time in one interval
+		list, err := processUse(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(list.([]any), func(p any) bool { return p.(map[string]any)["pid"] == os.Getpid() })
+		if i < 0 {
+			t.Fatal("this process, which holds 128 MB, is not in the list")
+		}
+		p := list.([]any)[i].(map[string]any)
+		if p["memory_percent"].(float64) <= 0 || p["name"] == "" {
+			t.Fatalf("this process: %v", p)
+		}
+		if p["cpu_percent"].(float64) > 0 {
 			return
 		}
 	}
-	t.Error("this process, which holds 128 MB, is not in the list")
+	t.Error("a process that computes all the time has no CPU percentage")
 }
 
 func TestShared(t *testing.T) {
