@@ -8,7 +8,6 @@ import (
 	"math"
 	"runtime/debug"
 	"strings"
-	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -118,6 +117,3 @@ func recoverer(log *slog.Logger) graphql.RecoverFunc {
 		return errors.New("panic; see the log entry before this one")
 	}
 }
-
-// retrySeconds is for the header Retry-After.
-func retrySeconds(after time.Duration) int { return int(math.Ceil(max(after, time.Second).Seconds())) }

@@ -34,9 +34,6 @@ func (h *handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		media = mediaJSON // for refusals only
 	}
 	refuse := func(status int, code string, err error) {
-		if f := fault.Of(err); status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-			head.Set("Retry-After", strconv.Itoa(retrySeconds(f.After)))
-		}
 		writeJSON(w, status, media, h.refusal(r.Context(), code, err))
 	}
 
@@ -57,7 +54,11 @@ func (h *handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	req, status, err := h.read(w, r)
 	if err != nil {
-		refuse(status, codeBadRequest, err)
+		code := codeBadRequest
+		if fault.Is(err, fault.Forbidden) {
+			code = codeForbidden
+		}
+		refuse(status, code, err)
 		return
 	}
 

@@ -15,7 +15,8 @@ const example = {
 
 const tabs = [
   {
-    query: `# Check a draft. Nothing is stored. Change a node's type and run it again.
+    query: `# Check a draft; nothing is stored.
+# Change a node's type and run it again.
 mutation Validate($config: JSON!) {
   validatePipelineDefinition(input: { config: $config }) {
     valid
@@ -26,7 +27,8 @@ mutation Validate($config: JSON!) {
     variables: JSON.stringify({ config: example }, null, 2),
   },
   {
-    query: `# Store the example (the second time its name is taken, which does no harm) and run it.
+    query: `# Store the example and run it. The second time
+# its name is taken, which does no harm.
 mutation Execute($config: JSON!) {
   createPipelineDefinition(input: { name: "playground-example", config: $config }) {
     pipelineDefinition { name version }
@@ -40,15 +42,16 @@ mutation Execute($config: JSON!) {
     variables: JSON.stringify({ config: example }, null, 2),
   },
   {
-    query: `# Follow a run. An empty runId stands for the run that was executed last in this browser tab;
-# with after: "" everything is shown from its start.
+    query: `# Follow a run. An empty runId stands for the run
+# that was executed last in this browser tab.
+# after: "" shows everything from its start.
 subscription Follow($runId: ID!) {
   runProgress(runId: $runId, after: "") {
     __typename
     sequence
     cursor
     ... on RunStatusChanged { status }
-    ... on StageStatusChanged { nodeId attempt status message stage { output } }
+    ... on StageStatusChanged { nodeId attempt status message }
     ... on StageOutput { nodeId kind text }
     ... on RunFinished { status run { durationMs } }
   }
@@ -150,6 +153,24 @@ async function* overEvents(params, headers, signal) {
   }
 }
 
+// gathered shows the newest 200 events of a stream together; GraphiQL alone would show the last one.
+function gathered(observable) {
+  return {
+    subscribe(observer) {
+      const events = [];
+      return observable.subscribe({
+        next(result) {
+          events.push(result.errors ? result : result.data);
+          if (events.length > 200) events.shift();
+          observer.next({ events: [...events] });
+        },
+        error: (problem) => observer.error(problem),
+        complete: () => observer.complete(),
+      });
+    },
+  };
+}
+
 // asObservable lets GraphiQL's stop button end the request.
 function asObservable(start) {
   return {
@@ -179,7 +200,7 @@ function fetcher(params, opts = {}) {
   if (params.variables && params.variables.runId === '' && last) {
     params = { ...params, variables: { ...params.variables, runId: last } };
   }
-  return stream.value === 'sse' ? asObservable((signal) => overEvents(params, headers, signal)) : overSocket(params, headers);
+  return gathered(stream.value === 'sse' ? asObservable((signal) => overEvents(params, headers, signal)) : overSocket(params, headers));
 }
 
 ReactDOM.createRoot(document.getElementById('graphiql')).render(
