@@ -179,8 +179,11 @@ func (s *Server) liveMessage(r *http.Request, id string, batch []db.RunEvent, li
 	if err := views.Update(u).Render(r.Context(), &html); err != nil {
 		return "", false, err
 	}
-	return fmt.Sprintf("id: %d\ndata: %s\n\n", batch[len(batch)-1].Sequence, strings.ReplaceAll(html.String(), "\n", "\ndata: ")), ended, nil
+	return fmt.Sprintf("id: %d\ndata: %s\n\n", batch[len(batch)-1].Sequence, oneEvent.Replace(html.String())), ended, nil
 }
+
+// oneEvent keeps text inside its event: every kind of line end would begin a new field.
+var oneEvent = strings.NewReplacer("\r", "&#13;", "\n", "\ndata: ")
 
 // stream writes messages at once and gives each its own deadline instead of the server's for the
 // whole answer.

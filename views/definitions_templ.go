@@ -86,7 +86,7 @@ func Definitions(p DefinitionsPage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 			}
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "</div><section class=\"card\" aria-label=\"Definitions\"><form class=\"filters\" method=\"get\" action=\"/admin/definitions\" hx-get=\"/admin/definitions\" hx-trigger=\"submit, change, input changed delay:300ms from:find input[type=search]\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-replace-url=\"true\" hx-sync=\"this:replace\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 4, "</div><section class=\"card\" aria-label=\"Definitions\"><form class=\"filters\" method=\"get\" action=\"/admin/definitions\" hx-get=\"/admin/definitions\" hx-trigger=\"submit, input delay:300ms\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-replace-url=\"true\" hx-sync=\"this:replace\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

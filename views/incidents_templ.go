@@ -76,7 +76,7 @@ func Incidents(p IncidentsPage) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"page-head\"><h1>Incidents</h1></div><section class=\"card\" aria-label=\"Incidents\"><form class=\"filters\" method=\"get\" action=\"/admin/incidents\" hx-get=\"/admin/incidents\" hx-trigger=\"submit, change, input changed delay:300ms from:find input[type=search]\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-replace-url=\"true\" hx-sync=\"this:replace\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"page-head\"><h1>Incidents</h1></div><section class=\"card\" aria-label=\"Incidents\"><form class=\"filters\" method=\"get\" action=\"/admin/incidents\" hx-get=\"/admin/incidents\" hx-trigger=\"submit, input delay:300ms\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-replace-url=\"true\" hx-sync=\"this:replace\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
@@ -809,7 +809,7 @@ func incidentHead(p IncidentPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		}
-		if p.Summary != "" {
+		if p.Summary != "" && p.Summary != p.Title {
 			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 54, "<p class=\"sub\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err

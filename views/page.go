@@ -157,7 +157,7 @@ func safeLink(raw string) string {
 	return raw
 }
 
-// quotePattern is a pattern that matches the text and nothing else.
+// quotePattern is a pattern of a field that matches a definition's name and nothing else.
 func quotePattern(text string) string {
-	return strings.NewReplacer(".", `\.`, "-", `\-`).Replace(text)
+	return strings.ReplaceAll(text, ".", `\.`)
 }

@@ -75,7 +75,7 @@ func Runs(p RunsPage) templ.Component {
 				}()
 			}
 			ctx = templ.InitializeContext(ctx)
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"page-head\"><h1>Runs</h1></div><section class=\"card\" aria-label=\"Runs\"><form class=\"filters\" method=\"get\" action=\"/admin/runs\" hx-get=\"/admin/runs\" hx-trigger=\"submit, change, input changed delay:300ms from:find input[type=search]\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-replace-url=\"true\" hx-sync=\"this:replace\">")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 1, "<div class=\"page-head\"><h1>Runs</h1></div><section class=\"card\" aria-label=\"Runs\"><form class=\"filters\" method=\"get\" action=\"/admin/runs\" hx-get=\"/admin/runs\" hx-trigger=\"submit, input delay:300ms\" hx-target=\"#results\" hx-swap=\"outerHTML\" hx-replace-url=\"true\" hx-sync=\"this:replace\">")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -16,8 +16,8 @@ export function ago(date, now = Date.now()) {
   const seconds = (date - now) / 1000
   if (Math.abs(seconds) < 45) return seconds > 5 ? `in ${Math.round(seconds)} s` : "just now"
   if (seconds < -30 * 86400) return (date.getFullYear() === new Date(now).getFullYear() ? sameYear : otherYear).format(date)
-  for (const [unit, size] of units) if (Math.abs(seconds) >= size * 0.9) return relative.format(Math.round(seconds / size), unit)
-  return relative.format(Math.round(seconds / 60), "minute")
+  for (const [unit, size] of units) if (Math.abs(seconds) >= size * 0.9) return relative.format(Math.trunc(seconds / size) || Math.sign(seconds), unit)
+  return relative.format(Math.sign(seconds), "minute")
 }
 
 export function duration(ms) {

@@ -1,0 +1,144 @@
+package views_test
+
+import (
+	"time"
+
+	"github.com/a-h/templ"
+
+	"penstock/views"
+)
+
+var at = time.Date(2026, 11, 22, 20, 45, 3, 250_000_000, time.UTC)
+
+func later(d time.Duration) time.Time { return at.Add(d) }
+
+// hostile is text as strangers write it; it must come out as text everywhere.
+const hostile = `"><svg onload=alert(1)> <hx-partial hx-get="/x"> {{ 1 }} 'é`
+
+func frame(section, title string) views.Page {
+	return views.Page{Title: title, Section: section, User: "ada", Session: true}
+}
+
+var runRows = []views.RunRow{
+	{ID: "01930000-0000-7000-8000-00000000000a", Status: "running", Definition: "disk", Version: 3, Trigger: "webhook", Source: "alertmanager", Environment: "production", IncidentID: "inc-1", Incident: hostile, CreatedAt: at, StartedAt: at},
+	{ID: "01930000-0000-7000-8000-00000000000b", Status: "failed", Definition: "disk", Version: 2, Trigger: "manual", Source: "admin", Environment: "production", Error: hostile, CreatedAt: at, StartedAt: at, FinishedAt: later(83 * time.Second)},
+}
+
+var incidentRows = []views.IncidentRow{
+	{ID: "inc-1", Status: "open", Severity: "critical", Title: hostile, Host: "db-1", Source: "alertmanager", Alerts: 3, Firing: 2, StartedAt: at},
+	{ID: "inc-2", Status: "acknowledged", Severity: "warning", Title: "Load on web-2", Host: "web-2", Alerts: 1, Firing: 1, StartedAt: at, By: "grace"},
+}
+
+var head = views.RunHead{
+	RunRow: runRows[0], TraceID: "01930000-0000-7000-8000-0000000000ff", CreatedBy: "ada", ParentRunID: "01930000-0000-7000-8000-0000000000aa",
+	WaitingFor: "tell (notify) to finish attempt 2", WaitingSince: later(3 * time.Second), Payload: `{"a": "</pre>"}`, CanCancel: true,
+}
+
+var stages = []views.Stage{
+	{ID: "ingest", Type: "ingest", Status: "succeeded", Version: "1-succeeded", Attempts: []views.Attempt{{Number: 1, Status: "succeeded", StartedAt: at, EndedAt: later(time.Second)}}},
+	{ID: "tell", Type: "notify", Status: "running", Version: "2-running", Attempts: []views.Attempt{
+		{Number: 1, Status: "retrying", StartedAt: later(time.Second), EndedAt: later(2 * time.Second), NextAt: later(3 * time.Second), Errors: []string{hostile}},
+		{Number: 2, Status: "running", StartedAt: later(3 * time.Second)},
+	}},
+	{ID: "other", Type: "transform", Status: "skipped", Why: "the branch that leads here was not taken", Version: "1-skipped"},
+	{ID: "last", Type: "intelligence", Status: "waiting"},
+}
+
+var timeline = views.Timeline{RunID: head.ID, Started: at, Now: later(4 * time.Second), Stages: stages, Selected: "tell"}
+
+var runGraph = views.Graph{
+	Label: "Graph of the run", Current: "tell", Swap: "#panel",
+	Nodes: []views.GraphNode{
+		{ID: "ingest", Type: "ingest", Status: "succeeded", URL: views.StageURL(head.ID, "ingest")},
+		{ID: "tell", Type: "notify", Status: "running", URL: views.StageURL(head.ID, "tell")},
+		{ID: "other", Type: "transform", Status: "skipped", Off: true, URL: views.StageURL(head.ID, "other")},
+		{ID: "last", Type: "intelligence", Status: "waiting", URL: views.StageURL(head.ID, "last")},
+	},
+	Edges: []views.GraphEdge{
+		{From: "ingest", To: "tell", Label: "true", State: "done"}, {From: "ingest", To: "other", Label: "false", State: "off"}, {From: "tell", To: "last"},
+	},
+}
+
+var logEntries = []views.LogEntry{
+	{ID: "log-1", At: at, Text: "Running"},
+	{ID: "log-2", At: later(time.Second), From: "tell", Text: "Retrying: " + hostile, Tone: views.ToneWarn},
+}
+
+var checks = views.Checks{
+	Errors: 1, Warnings: 1,
+	Issues: []views.Issue{
+		{Severity: "error", Message: hostile, Where: "/nodes/1/next", Line: 14},
+		{Severity: "warning", Message: "Nothing reaches this node."},
+	},
+	Graph: &views.Graph{
+		Label: "Graph of the definition", Down: true,
+		Nodes: []views.GraphNode{{ID: "ingest", Type: "ingest"}, {ID: "tell_the_whole_team", Type: "notify", Issues: 1}},
+		Edges: []views.GraphEdge{{From: "ingest", To: "tell_the_whole_team"}},
+	},
+}
+
+var definition = views.DefinitionPage{
+	Page: frame("definitions", "disk"), Name: "disk", Description: hostile, Active: true, Version: 3, Config: "{\n  \"a\": \"</textarea>\"\n}", CanEdit: true, CanRun: true,
+	Checks:   checks,
+	Versions: []views.VersionRow{{Number: 3, Author: "ada", Message: hostile, CreatedAt: at}, {Number: 2, CreatedAt: at}}, MoreVersions: true,
+	Runs: runRows,
+}
+
+var incident = views.IncidentPage{
+	Page: frame("incidents", hostile), ID: "01930000-0000-7000-8000-000000000001", Title: hostile, Status: "open", Severity: "critical", Summary: hostile, Host: "db-1", Source: "alertmanager",
+	Occurrence: 2, AlertCount: 2, FiringCount: 1, StartedAt: at, CanOperate: true, Runs: runRows[:1],
+	Alerts: []views.AlertRow{{
+		ID: "a-1", Name: hostile, Host: "db-1", Status: "firing", Severity: "critical", SeverityText: "page", Summary: hostile, Description: "two\nlines", StartsAt: at, Repeats: 4,
+		Labels: []views.Tag{{Name: "team", Value: hostile}}, Annotations: []views.Tag{{Name: "runbook", Value: "https://runbooks.example/disk"}, {Name: "evil", Value: "javascript:alert(1)"}},
+		Links: []views.Tag{{Name: "Source", Value: "http://prom.example/graph?a=1&b=2"}, {Name: "Dashboard", Value: "//evil.example"}},
+	}},
+}
+
+var settings = views.SettingsPage{
+	Page: frame("settings", "Settings"), CanTest: true, ShowTokens: true,
+	Channels: []views.ChannelRow{
+		{Name: "ops-slack", Driver: "slack", Description: hostile, Active: true, State: "failed", TestedAt: at, TestError: "Slack answered invalid_token."},
+		{Name: "default", Driver: "console", State: "untested"},
+	},
+	Tokens: []views.TokenRow{{Name: "alertmanager", Prefix: "pst_abcd", State: "active", Scopes: []string{"ingest"}, CreatedBy: "ada", CreatedAt: at}},
+}
+
+// pages is every page in the states that differ.
+func pages() map[string]templ.Component {
+	flashed := frame("runs", "Runs")
+	flashed.Flash, flashed.Theme, flashed.Session = "Saved.", "dark", false
+	created := views.DefinitionPage{Page: frame("definitions", "New definition"), New: true, Active: true, Config: "{}", CanEdit: true, Problem: "Name is taken.", Changed: true}
+	conflict := definition
+	conflict.Conflict, conflict.Changed = &views.Conflict{Version: 4, Author: "grace", Config: "{}"}, true
+	old := definition
+	old.Shown, old.CanEdit = 2, false
+	ended := head
+	ended.Ended, ended.Status, ended.CanRetry, ended.CanCancel, ended.WaitingFor, ended.Error = true, "failed", true, false, "", hostile
+	resolved := incident
+	resolved.Status, resolved.ResolvedAt, resolved.AcknowledgedBy, resolved.AcknowledgedAt, resolved.Runs, resolved.Alerts = "resolved", later(time.Hour), "ada", later(time.Minute), nil, nil
+	panel := views.Panel{RunID: head.ID, Stage: stages[1], Output: `{"a": 12345678901234567890}`, Config: `{"channel": "x"}`, Notes: []string{hostile}}
+	return map[string]templ.Component{
+		"login":             views.Login(views.LoginPage{Next: "/admin/runs"}),
+		"login-refused":     views.Login(views.LoginPage{Name: hostile, Error: "The name or the password is wrong."}),
+		"setup":             views.Setup(views.SetupPage{Token: "t", Problem: "The password is too short."}),
+		"error":             views.ErrorPage(404, "Not Found", hostile),
+		"overview":          views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), OpenIncidents: 2, Critical: 1, Running: 1, Pending: 2, FailedDay: 1, Incidents: incidentRows, Failed: runRows[1:], Latest: runRows}),
+		"overview-empty":    views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), Webhook: "http://localhost/webhooks/alertmanager"}),
+		"runs":              views.Runs(views.RunsPage{Page: flashed, Query: hostile, Status: "failed", Definition: "disk", Rows: runRows, Pager: views.Pager{Newer: "/admin/runs?before=a", Older: "/admin/runs?after=b"}, Moving: true, Self: "/admin/runs?q=x", Filtered: true}),
+		"runs-none":         views.Runs(views.RunsPage{Page: frame("runs", "Runs"), Filtered: true}),
+		"incidents":         views.Incidents(views.IncidentsPage{Page: frame("incidents", "Incidents"), Rows: incidentRows, Tabs: []views.Tab{{URL: "/admin/incidents", Text: "Open", Count: 1, Current: true}, {URL: "/admin/incidents?status=all", Text: "All", Count: -1}}}),
+		"incident":          views.Incident(incident),
+		"incident-resolved": views.Incident(resolved),
+		"definitions":       views.Definitions(views.DefinitionsPage{Page: frame("definitions", "Definitions"), CanEdit: true, CanRun: true, Rows: []views.DefinitionRow{{Name: "disk", Description: hostile, Active: true, Version: 3, Nodes: 4, Tags: []views.Tag{{Name: "team", Value: "db"}}, UpdatedAt: at}, {Name: "old", Nodes: 1, UpdatedAt: at}}}),
+		"definition":        views.Definition(definition),
+		"definition-new":    views.Definition(created),
+		"conflict":          views.Definition(conflict),
+		"definition-old":    views.Definition(old),
+		"execute":           views.Execute(views.ExecutePage{Page: frame("definitions", "Run disk"), Name: "disk", Payload: "{}", Problem: "The payload is not valid JSON: look at line 1.", Samples: runRows}),
+		"run":               views.Run(views.RunPage{Page: frame("runs", "disk"), Head: head, Timeline: timeline, Graph: runGraph, Panel: panel, Log: logEntries, Cursor: 7}),
+		"run-ended":         views.Run(views.RunPage{Page: frame("runs", "disk"), Head: ended, Timeline: timeline, Graph: runGraph, Children: runRows}),
+		"settings":          views.Settings(settings),
+		"settings-viewer":   views.Settings(views.SettingsPage{Page: frame("settings", "Settings")}),
+		"update":            views.Update(views.RunUpdate{Head: head, Timeline: timeline, Changed: stages[1:2], Graph: runGraph, Log: logEntries[1:], More: []views.LogEntry{{ID: "log-1", Text: hostile}}}),
+	}
+}
