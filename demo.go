@@ -45,8 +45,8 @@ func demo(ctx context.Context, c *cli.Command, out io.Writer) error {
 		return err
 	}
 	s := settings{dataDir: dir, databaseURL: "sqlite:" + filepath.Join(dir, "penstock.db"), publicURL: "http://" + public.Addr().String()}
-	if err := s.logLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return badSetting("PENSTOCK_LOG_LEVEL", c.String("log-level"), "is none of debug, info, warn, error", "warn")
+	if s.logLevel, err = readLogLevel(c); err != nil {
+		return err
 	}
 	if s.key, err = seal.ParseKey(seal.NewKey()); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"freeport": freePort, "ready": ready, "call": call, "mode": mode, "token": tokenFromFile,
+			"freeport": freePort, "ready": ready, "call": call, "mode": mode, "token": tokenFromFile, "terminate": terminate,
 		},
 	})
 }
@@ -120,4 +121,10 @@ func tokenFromFile(ts *testscript.TestScript, _ bool, args []string) {
 		return
 	}
 	ts.Setenv("TOKEN", strings.TrimSpace(ts.ReadFile(args[0])))
+}
+
+// terminate sends SIGTERM, as service managers do, to the newest program in the background.
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	running := ts.BackgroundCmds()
+	ts.Check(running[len(running)-1].Process.Signal(syscall.SIGTERM))
 }

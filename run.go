@@ -105,8 +105,9 @@ func readPayload(file string, stdin io.Reader) (json.RawMessage, error) {
 // temporary opens an app on a store that is removed by the returned function.
 func temporary(ctx context.Context, c *cli.Command, out io.Writer) (*app, func(), error) {
 	s := settings{allowPrivate: words(c.String("allow-private-targets"))}
-	if err := s.logLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		return nil, nil, badSetting("PENSTOCK_LOG_LEVEL", c.String("log-level"), "is none of debug, info, warn, error", "info")
+	var err error
+	if s.logLevel, err = readLogLevel(c); err != nil {
+		return nil, nil, err
 	}
 	dir, err := os.MkdirTemp("", "penstock-")
 	if err != nil {

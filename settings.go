@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,12 @@ type settings struct {
 }
 
 const (
+	defaultListen    = "127.0.0.1:8080"
+	defaultOpsListen = "127.0.0.1:8081"
+	defaultDataDir   = "./penstock-data"
+)
+
+const (
 	generalFlags  = "SETTINGS"
 	databaseFlags = "DATABASE AND SECRETS"
 )
@@ -45,7 +52,7 @@ func text(name, env, usage, value, category string) cli.Flag {
 // storeFlags are those of every command that opens the store.
 func storeFlags() []cli.Flag {
 	return []cli.Flag{
-		text("data-dir", "PENSTOCK_DATA_DIR", "where the SQLite file and the keys are", "./penstock-data", databaseFlags),
+		text("data-dir", "PENSTOCK_DATA_DIR", "where the SQLite file and the keys are", defaultDataDir, databaseFlags),
 		text("database-url", "PENSTOCK_DATABASE_URL", "sqlite:<path> or postgres://… (default: sqlite:<data dir>/penstock.db)", "", databaseFlags),
 		text("secret-key", "PENSTOCK_SECRET_KEY", "32 bytes in base64 or hex that encrypt stored secrets; better given as a file", "", databaseFlags),
 		text("secret-key-file", "PENSTOCK_SECRET_KEY_FILE", "file with the secret key (default on SQLite: <data dir>/secret.key, made at the first start)", "", databaseFlags),
@@ -58,8 +65,8 @@ func storeFlags() []cli.Flag {
 // serveFlags are those of a server.
 func serveFlags() []cli.Flag {
 	return append([]cli.Flag{
-		text("listen", "PENSTOCK_LISTEN", "address for people and webhooks", "127.0.0.1:8080", generalFlags),
-		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", "127.0.0.1:8081", generalFlags),
+		text("listen", "PENSTOCK_LISTEN", "address for people and webhooks", defaultListen, generalFlags),
+		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", defaultOpsListen, generalFlags),
 		text("public-url", "PENSTOCK_PUBLIC_URL", "address under which people reach the server, for links in messages; https makes cookies Secure", "", generalFlags),
 		text("allowed-hosts", "PENSTOCK_ALLOWED_HOSTS", "further host names that requests may be addressed to, separated by commas", "", generalFlags),
 		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (16 characters or more)", "", databaseFlags),
@@ -73,9 +80,11 @@ func badSetting(name, value, problem, example string) error {
 
 // readSettings checks everything before anything is opened; all problems are reported at once.
 func readSettings(c *cli.Command) (settings, error) {
+	// A variable that is set to nothing counts as one that is not set.
+	get := func(name, otherwise string) string { return cmp.Or(c.String(name), otherwise) }
 	s := settings{
-		listen: c.String("listen"), opsListen: c.String("ops-listen"), databaseURL: c.String("database-url"),
-		dataDir: c.String("data-dir"), publicURL: strings.TrimRight(c.String("public-url"), "/"),
+		listen: get("listen", defaultListen), opsListen: get("ops-listen", defaultOpsListen),
+		databaseURL: c.String("database-url"), dataDir: get("data-dir", defaultDataDir), publicURL: strings.TrimRight(c.String("public-url"), "/"),
 		hosts: words(c.String("allowed-hosts")), bootstrapToken: c.String("bootstrap-token"),
 		allowPrivate: words(c.String("allow-private-targets")),
 	}
@@ -83,12 +92,12 @@ func readSettings(c *cli.Command) (settings, error) {
 	bad := func(name, value, problem, example string) {
 		problems = append(problems, badSetting(name, value, problem, example))
 	}
-	if s.listen != "" && !isAddress(s.listen) {
+	if !isAddress(s.listen) {
 		bad("PENSTOCK_LISTEN", s.listen, "is not an address host:port", "127.0.0.1:8080")
 	}
 	if s.opsListen == "off" {
 		s.opsListen = ""
-	} else if s.opsListen != "" && !isAddress(s.opsListen) {
+	} else if !isAddress(s.opsListen) {
 		bad("PENSTOCK_OPS_LISTEN", s.opsListen, "is neither an address host:port nor \"off\"", "127.0.0.1:8081")
 	}
 	if s.publicURL != "" {
@@ -99,9 +108,6 @@ func readSettings(c *cli.Command) (settings, error) {
 	}
 	if s.bootstrapToken != "" && len(s.bootstrapToken) < 16 { // the value is a secret
 		problems = append(problems, errors.New("PENSTOCK_BOOTSTRAP_TOKEN is shorter than 16 characters; for example the output of: openssl rand -hex 32"))
-	}
-	if s.dataDir == "" {
-		bad("PENSTOCK_DATA_DIR", "", "is empty", "./penstock-data")
 	}
 	switch {
 	case s.databaseURL == "":
@@ -116,15 +122,23 @@ func readSettings(c *cli.Command) (settings, error) {
 		}
 		s.workers = n
 	}
-	if err := s.logLevel.UnmarshalText([]byte(c.String("log-level"))); err != nil {
-		bad("PENSTOCK_LOG_LEVEL", c.String("log-level"), "is none of debug, info, warn, error", "info")
+	var err error
+	if s.logLevel, err = readLogLevel(c); err != nil {
+		problems = append(problems, err)
 	}
 	if len(problems) == 0 {
-		var err error
 		s.key, err = readKey(c.String("secret-key"), c.String("secret-key-file"), s)
 		problems = append(problems, err)
 	}
 	return s, errors.Join(problems...)
+}
+
+func readLogLevel(c *cli.Command) (level slog.Level, err error) {
+	text := c.String("log-level")
+	if text != "" && level.UnmarshalText([]byte(text)) != nil {
+		return level, badSetting("PENSTOCK_LOG_LEVEL", text, "is none of debug, info, warn, error", "info")
+	}
+	return level, nil
 }
 
 // readKey finds the key that encrypts stored secrets. On SQLite a missing one is made: the data
