@@ -5,7 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/tidwall/gjson"
 
 	"penstock/db"
 	"penstock/drivers"
@@ -98,11 +101,42 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 	return &ch, created, nil
 }
 
-// DeleteChannel removes a channel and its secrets.
+// DeleteChannel removes a channel and its secrets. One that an active definition names is kept
+// (fault.Conflict): deliveries for that definition would be refused from then on.
 func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
-	err := e.store.DeleteChannel(ctx, name)
+	users, err := e.usersOf(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 {
+		return fault.New(fault.Conflict, "The channel %q is used by %s. Change them first, or make the channel inactive.", name, strings.Join(users, ", "))
+	}
+	err = e.store.DeleteChannel(ctx, name)
 	e.compiled.forget()
 	return err
+}
+
+// usersOf lists the active definitions whose newest version names the channel.
+func (e *Engine) usersOf(ctx context.Context, channel string) (names []string, err error) {
+	active := true
+	for page := (db.Page{First: 200}); ; {
+		list, err := e.store.Definitions(ctx, db.DefinitionFilter{Active: &active, Page: page})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range list.Items {
+			for _, node := range gjson.GetBytes(d.Config, "nodes").Array() {
+				if node.Get("config.channel").String() == channel && !node.Get("config.driver").Exists() {
+					names = append(names, d.Name)
+					break
+				}
+			}
+		}
+		if !list.HasNext {
+			return names, nil
+		}
+		page.After = list.Cursors[len(list.Cursors)-1]
+	}
 }
 
 // TestChannel sends a test message through the channel and records the outcome. The receipt comes
