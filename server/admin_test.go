@@ -1,0 +1,249 @@
+package server_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"penstock/auth"
+	"penstock/engine"
+)
+
+// form sends a form as a browser does; htmx asks for the fragment.
+func (s *stack) form(path string, as auth.Scope, values url.Values, htmx bool) answer {
+	s.t.Helper()
+	q := request{method: http.MethodPost, path: path, as: as, body: values.Encode(), header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}}
+	if q.body == "" {
+		q.body = "_="
+	}
+	if htmx {
+		q.header["Hx-Request"] = []string{"true"}
+	}
+	return s.do(q)
+}
+
+const alert = `{"version":"4","status":"firing","receiver":"r","groupKey":"g","externalURL":"http://am.example","groupLabels":{},"commonLabels":{},"commonAnnotations":{},
+"alerts":[{"status":"firing","labels":{"alertname":"Disk<b>","instance":"db-1:9100","severity":"critical"},"annotations":{"summary":"<script>alert(1)</script>"},
+"startsAt":"2026-11-22T20:00:00Z","endsAt":"0001-01-01T00:00:00Z","generatorURL":"javascript:alert(1)","fingerprint":"abc"}]}`
+
+// incident makes one by an alert and returns its id and the run's.
+func (s *stack) incident() (incidentID, runID string) {
+	s.t.Helper()
+	s.define("disk", `[{"id":"take","type":"ingest"},{"id":"look","type":"step"}]`)
+	a := s.do(request{method: http.MethodPost, path: "/orchestration/pipeline/sync/?definition=disk", as: auth.Ingest, body: alert})
+	doc := s.json(a)
+	incidentID, _ = doc["incident_id"].(string)
+	runID, _ = doc["run_id"].(string)
+	if incidentID == "" || runID == "" {
+		s.t.Fatalf("no incident: %d %s", a.status, a.body)
+	}
+	return incidentID, runID
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	incident, run := s.incident()
+	_, _, err := s.engine.SaveChannel(t.Context(), engine.ChannelInput{Name: "hook", Driver: "generic", Config: []byte(`{"endpoint":"https://hook.example/"}`)})
+	must(t, err)
+	for _, path := range []string{
+		"/admin/", "/admin", "/admin/runs", "/admin/runs?status=completed&q=disk", "/admin/runs/" + run, "/admin/runs/" + run + "?node=look",
+		"/admin/incidents", "/admin/incidents?status=all", "/admin/incidents/" + incident, "/admin/definitions", "/admin/definitions?state=inactive",
+		"/admin/definitions/new", "/admin/definitions/disk", "/admin/definitions/disk?version=1", "/admin/definitions/disk/execute", "/admin/settings",
+	} {
+		t.Run(path, func(t *testing.T) {
+			a := s.do(request{path: path, as: auth.Admin})
+			if a.status != http.StatusOK || a.header.Get("Content-Type") != "text/html; charset=utf-8" {
+				t.Fatalf("%d %s: %.300s", a.status, a.header.Get("Content-Type"), a.body)
+			}
+			if a.header.Get("Cache-Control") != "no-store" || !strings.Contains(a.header.Get("Vary"), "HX-Request") {
+				t.Errorf("headers %v", a.header)
+			}
+			if !strings.HasSuffix(a.body, "</html>") || strings.Contains(a.body, "<script>alert") || strings.Contains(a.body, "Disk<b>") {
+				t.Error("not a whole page, or text of an alert became markup")
+			}
+			part := s.do(request{path: path, as: auth.Admin, header: http.Header{"Hx-Request": {"true"}}})
+			if !strings.Contains(path, "execute") && (part.body == "" || strings.Contains(part.body, "<html")) {
+				t.Errorf("HTMX gets %.80q, want a fragment", part.body)
+			}
+		})
+	}
+	for path, want := range map[string]int{
+		"/admin/runs/none": 404, "/admin/runs/" + run + "?node=none": 404, "/admin/incidents/none": 404, "/admin/definitions/none": 404,
+		"/admin/definitions/disk?version=9": 404, "/admin/runs?status=odd": 400, "/admin/incidents?status=odd": 400, "/admin/runs?after=forged": 400, "/admin/none": 404,
+	} {
+		if a := s.do(request{path: path, as: auth.Admin}); a.status != want || !strings.Contains(a.body, "data-error") {
+			t.Errorf("%s: %d, want the page of error %d", path, a.status, want)
+		}
+	}
+}
+
+func TestDefinitionPages(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	const valid = `{"version":"1.0","nodes":[{"id":"a","type":"step"}]}`
+
+	t.Run("create, save, refuse the stale version and keep its text", func(t *testing.T) {
+		a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"one"}, "config": {valid}, "active": {"yes"}, "message": {"first"}}, false)
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/admin/definitions/one" {
+			t.Fatalf("create: %d %s", a.status, a.body)
+		}
+		if again := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"one"}, "config": {valid}}, false); again.status != http.StatusConflict || !strings.Contains(again.body, "Not saved") {
+			t.Errorf("the same name again: %d", again.status)
+		}
+		second := strings.Replace(valid, `"a"`, `"b"`, 1)
+		if a := s.form("/admin/definitions/one", auth.Edit, url.Values{"config": {second}, "expected_version": {"1"}, "active": {"yes"}}, false); a.status != http.StatusSeeOther {
+			t.Fatalf("save: %d %s", a.status, a.body)
+		}
+		stale := s.form("/admin/definitions/one", auth.Edit, url.Values{"config": {strings.Replace(valid, `"a"`, `"mine"`, 1)}, "expected_version": {"1"}, "active": {"yes"}}, false)
+		if stale.status != http.StatusConflict || !strings.Contains(stale.body, "saved version 2 while you were editing") || !strings.Contains(stale.body, "mine") ||
+			!strings.Contains(stale.body, `name="expected_version" value="2"`) {
+			t.Errorf("stale: %d, want the conflict, the text and the newest version", stale.status)
+		}
+		if d, err := s.store.Definition(t.Context(), "one"); err != nil || d.Version != 2 {
+			t.Errorf("stored version %v, %v", d, err)
+		}
+	})
+
+	t.Run("a document with errors is not saved and the line is named", func(t *testing.T) {
+		bad := "{\n\"version\": \"1.0\",\n\"nodes\": [\n{\"id\": \"a\", \"type\": \"step\", \"next\": \"gone\"}\n]\n}"
+		a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"bad"}, "config": {bad}}, false)
+		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `data-line="4"`) {
+			t.Errorf("%d, want 422 and line 4", a.status)
+		}
+		checks := s.form("/admin/validate", auth.Read, url.Values{"config": {bad}}, true)
+		if checks.status != http.StatusOK || !strings.HasPrefix(checks.body, `<section class="card" id="checks"`) || !strings.Contains(checks.body, `data-line="4"`) || !strings.Contains(checks.body, "gone") {
+			t.Errorf("checks: %d %.200s", checks.status, checks.body)
+		}
+	})
+
+	t.Run("delete wants the name", func(t *testing.T) {
+		s.define("gone", `[{"id":"a","type":"step"}]`)
+		if a := s.form("/admin/definitions/gone/delete", auth.Edit, url.Values{"confirm": {"other"}, "expected_version": {"1"}}, false); a.status != http.StatusBadRequest {
+			t.Errorf("wrong name: %d", a.status)
+		}
+		if a := s.form("/admin/definitions/gone/delete", auth.Edit, url.Values{"confirm": {"gone"}, "expected_version": {"1"}}, false); a.status != http.StatusSeeOther {
+			t.Errorf("delete: %d", a.status)
+		}
+		if a := s.do(request{path: "/admin/definitions/gone", as: auth.Read}); a.status != http.StatusNotFound {
+			t.Errorf("it is still there: %d", a.status)
+		}
+	})
+
+	t.Run("run now leads to the run; a payload that is no JSON does not", func(t *testing.T) {
+		s.define("now", `[{"id":"a","type":"step"}]`)
+		if a := s.form("/admin/definitions/now/execute", auth.Operate, url.Values{"payload": {"{\n x"}}, false); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "line 2") {
+			t.Errorf("bad payload: %d", a.status)
+		}
+		a := s.form("/admin/definitions/now/execute", auth.Operate, url.Values{"payload": {`{"n": 12345678901234567890}`}, "environment": {"staging"}}, false)
+		id, ok := strings.CutPrefix(a.header.Get("Location"), "/admin/runs/")
+		if a.status != http.StatusSeeOther || !ok {
+			t.Fatalf("%d %v", a.status, a.header)
+		}
+		result, err := s.engine.Wait(t.Context(), id)
+		if err != nil || result.Environment != "staging" || result.Trigger != "manual" {
+			t.Errorf("%+v, %v", result, err)
+		}
+		if page := s.do(request{path: "/admin/definitions/now/execute?from=" + id, as: auth.Operate}); !strings.Contains(page.body, "12345678901234567890") {
+			t.Error("the payload of the earlier run is not offered exactly")
+		}
+	})
+}
+
+func TestIncidentPages(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	id, _ := s.incident()
+	a := s.form("/admin/incidents/"+id+"/acknowledge", auth.Operate, nil, true)
+	if a.status != http.StatusOK || strings.Contains(a.body, "<html") || !strings.Contains(a.body, "Acknowledged") || !strings.Contains(a.body, "by operate") {
+		t.Errorf("acknowledge by HTMX: %d %.300s", a.status, a.body)
+	}
+	if a := s.form("/admin/incidents/"+id+"/resolve", auth.Operate, nil, false); a.status != http.StatusSeeOther || a.header.Get("Location") != "/admin/incidents/"+id {
+		t.Errorf("resolve by form: %d %v", a.status, a.header)
+	}
+	page := s.do(request{path: "/admin/incidents/" + id, as: auth.Read})
+	if !strings.Contains(page.body, "Resolved") || strings.Contains(page.body, "/resolve") {
+		t.Error("the page does not show it resolved, or offers to resolve it again")
+	}
+	if viewer := s.do(request{path: "/admin/definitions", as: auth.Read}); strings.Contains(viewer.body, "New definition") {
+		t.Error("a viewer is offered what the matrix refuses")
+	}
+}
+
+func TestSignIn(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	token, err := s.auth.SetupToken(t.Context())
+	must(t, err)
+	const password = "correct horse battery"
+	cookies := func(a answer) http.Header {
+		r := http.Response{Header: a.header}
+		var kept []string
+		for _, c := range r.Cookies() {
+			if c.MaxAge >= 0 {
+				kept = append(kept, c.Name+"="+c.Value)
+			}
+		}
+		return http.Header{"Cookie": {strings.Join(kept, "; ")}}
+	}
+	if a := s.do(request{path: "/setup?token=wrong"}); a.status != http.StatusForbidden {
+		t.Errorf("wrong link: %d", a.status)
+	}
+	if a := s.do(request{path: "/setup?token=" + token}); a.status != http.StatusOK {
+		t.Fatalf("set-up page: %d", a.status)
+	}
+	if a := s.form("/setup", "", url.Values{"token": {token}, "name": {"ada"}, "password": {"short"}}, false); a.status != http.StatusBadRequest || !strings.Contains(a.body, "too short") {
+		t.Errorf("short password: %d", a.status)
+	}
+	a := s.form("/setup", "", url.Values{"token": {token}, "name": {"ada"}, "password": {password}}, false)
+	if a.status != http.StatusSeeOther {
+		t.Fatalf("set up: %d %s", a.status, a.body)
+	}
+	session := cookies(a)
+	if page := s.do(request{path: "/admin/", header: session}); page.status != http.StatusOK || !strings.Contains(page.body, `action="/logout"`) {
+		t.Errorf("not signed in after set-up: %d", page.status)
+	}
+	if a := s.do(request{path: "/setup?token=" + token}); a.status != http.StatusForbidden {
+		t.Errorf("set-up opens again: %d", a.status)
+	}
+	if a := s.form("/login", "", url.Values{"name": {"ada"}, "password": {"wrong wrong wrong"}}, false); a.status != http.StatusUnauthorized || !strings.Contains(a.body, "wrong") {
+		t.Errorf("wrong password: %d", a.status)
+	}
+	in := s.form("/login", "", url.Values{"name": {"ada"}, "password": {password}, "next": {"//evil.example"}}, false)
+	if in.status != http.StatusSeeOther || in.header.Get("Location") != "/admin/" {
+		t.Errorf("sign in: %d to %s", in.status, in.header.Get("Location"))
+	}
+	out := request{method: http.MethodPost, path: "/logout", header: cookies(in)}
+	if a := s.do(out); a.status != http.StatusSeeOther {
+		t.Errorf("sign out: %d", a.status)
+	}
+	if a := s.do(request{path: "/admin/runs?q=x", header: cookies(in)}); a.status != http.StatusSeeOther || a.header.Get("Location") != "/login?next=%2Fadmin%2Fruns%3Fq%3Dx" {
+		t.Errorf("after signing out: %d to %s", a.status, a.header.Get("Location"))
+	}
+}
+
+func TestSettingsPage(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	_, _, err := s.engine.SaveChannel(t.Context(), engine.ChannelInput{Name: "hook", Driver: "generic", Config: []byte(`{"endpoint":"http://127.0.0.1:1/"}`)})
+	must(t, err)
+	a := s.form("/admin/settings/channels/hook/test", auth.Edit, nil, true)
+	if a.status != http.StatusOK || !strings.HasPrefix(a.body, `<tr id="channel-hook"`) || !strings.Contains(a.body, "Failed") {
+		t.Errorf("a test that fails: %d %.300s", a.status, a.body)
+	}
+	if page := s.do(request{path: "/admin/settings", as: auth.Read}); !strings.Contains(page.body, "hook") || strings.Contains(page.body, "API tokens") {
+		t.Error("a viewer sees the tokens, or does not see the channels")
+	}
+	dark := s.form("/admin/settings/theme", auth.Read, url.Values{"theme": {"dark"}}, false)
+	if c := dark.header.Get("Set-Cookie"); dark.status != http.StatusSeeOther || !strings.HasPrefix(c, "penstock_theme=dark;") || !strings.Contains(c, "HttpOnly") {
+		t.Errorf("theme: %d %s", dark.status, c)
+	}
+	page := s.do(request{path: "/admin/", as: auth.Read, header: http.Header{"Cookie": {"penstock_theme=dark"}}})
+	if !strings.Contains(page.body, `data-theme="dark"`) {
+		t.Error("the theme is not used")
+	}
+	if a := s.form("/admin/settings/theme", auth.Read, url.Values{"theme": {`"><b>`}}, false); a.status != http.StatusBadRequest {
+		t.Errorf("odd theme: %d", a.status)
+	}
+}
