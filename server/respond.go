@@ -68,7 +68,6 @@ func status(code fault.Code) int {
 // problem is the body of every JSON error.
 type problem struct {
 	Error     string             `json:"error"`
-	Fields    map[string]string  `json:"fields,omitempty"`
 	Errors    []definition.Issue `json:"errors,omitempty"`
 	Warnings  []definition.Issue `json:"warnings,omitempty"`
 	RequestID string             `json:"request_id,omitempty"`
@@ -95,18 +94,18 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, f *fau
 	h.Set("Cache-Control", "no-store")
 	switch code {
 	case http.StatusUnauthorized:
+		if wantsPage(r) && r.Header.Get("Authorization") == "" && s.sendToLogin(w, r) {
+			return
+		}
 		h.Set("WWW-Authenticate", `Bearer realm="penstock"`)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		h.Set("Retry-After", retryAfter(f.After))
 	}
 	if wantsPage(r) {
-		if code == http.StatusUnauthorized && r.Header.Get("Authorization") == "" && s.sendToLogin(w, r) {
-			return
-		}
 		s.errorPage(w, r, code, f)
 		return
 	}
-	p := problem{Error: f.Message, Fields: f.Fields}
+	p := problem{Error: f.Message}
 	if f.Code == fault.Internal {
 		p.Error, p.RequestID = "internal error", requestID(r.Context())
 	}

@@ -19,6 +19,12 @@ func (s *Server) runRoutes() []route {
 	}
 }
 
+// runRow is a run in the list: its nodes' outputs, which may be large, are in the detail.
+type runRow struct {
+	engine.RunResult
+	NodeResults *struct{} `json:"node_results,omitempty"`
+}
+
 var runStatuses = []db.RunStatus{db.RunPending, db.RunRunning, db.RunCompleted, db.RunPartial, db.RunFailed, db.RunCancelled}
 
 // runList answers with a page of runs, newest first; next is the value of ?after= for the page behind
@@ -54,12 +60,12 @@ func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer := struct {
-		Pipelines []engine.RunResult `json:"pipelines"`
-		Count     int                `json:"count"`
-		Next      *string            `json:"next"`
-	}{Pipelines: results, Count: len(results)}
-	if answer.Pipelines == nil {
-		answer.Pipelines = []engine.RunResult{}
+		Pipelines []runRow `json:"pipelines"`
+		Count     int      `json:"count"`
+		Next      *string  `json:"next"`
+	}{Pipelines: []runRow{}, Count: len(results)}
+	for _, r := range results {
+		answer.Pipelines = append(answer.Pipelines, runRow{RunResult: r})
 	}
 	if page.HasNext {
 		answer.Next = &page.Cursors[len(page.Cursors)-1]
