@@ -19,8 +19,8 @@ func (s *Server) runRoutes() []route {
 	}
 }
 
-// runRow is a run in the list: its nodes' outputs, which may be large, are in the detail.
-type runRow struct {
+// listedRun is a run in the list: its nodes' outputs, which may be large, are in the detail.
+type listedRun struct {
 	engine.RunResult
 	NodeResults *struct{} `json:"node_results,omitempty"`
 }
@@ -60,12 +60,12 @@ func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	answer := struct {
-		Pipelines []runRow `json:"pipelines"`
+		Pipelines []listedRun `json:"pipelines"`
 		Count     int      `json:"count"`
 		Next      *string  `json:"next"`
-	}{Pipelines: []runRow{}, Count: len(results)}
+	}{Pipelines: []listedRun{}, Count: len(results)}
 	for _, r := range results {
-		answer.Pipelines = append(answer.Pipelines, runRow{RunResult: r})
+		answer.Pipelines = append(answer.Pipelines, listedRun{RunResult: r})
 	}
 	if page.HasNext {
 		answer.Next = &page.Cursors[len(page.Cursors)-1]
