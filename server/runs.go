@@ -61,8 +61,8 @@ func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer := struct {
 		Pipelines []listedRun `json:"pipelines"`
-		Count     int      `json:"count"`
-		Next      *string  `json:"next"`
+		Count     int         `json:"count"`
+		Next      *string     `json:"next"`
 	}{Pipelines: []listedRun{}, Count: len(results)}
 	for _, r := range results {
 		answer.Pipelines = append(answer.Pipelines, listedRun{RunResult: r})
