@@ -177,7 +177,7 @@ func (s *Server) rowsOf(ctx context.Context, runs []db.Run) ([]views.RunRow, err
 	}
 	rows := make([]views.RunRow, len(runs))
 	for i, run := range runs {
-		rows[i] = runRow(&run)
+		rows[i] = runRowOf(&run)
 		if inc := incidents[run.IncidentID]; inc != nil {
 			rows[i].Incident = inc.Title
 		}
@@ -185,7 +185,7 @@ func (s *Server) rowsOf(ctx context.Context, runs []db.Run) ([]views.RunRow, err
 	return rows, nil
 }
 
-func runRow(run *db.Run) views.RunRow {
+func runRowOf(run *db.Run) views.RunRow {
 	return views.RunRow{
 		ID: run.ID, Status: string(run.Status), Definition: run.DefinitionName, Version: run.DefinitionVersion,
 		Trigger: string(run.Trigger), Source: run.Source, Environment: run.Environment, IncidentID: run.IncidentID, Error: run.Error,

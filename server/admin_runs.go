@@ -90,7 +90,7 @@ func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
 func (s *Server) fillHead(r *http.Request, v *runView) error {
 	run := v.run
 	v.head = views.RunHead{
-		RunRow: runRow(run), TraceID: run.TraceID, DeliveryID: run.DeliveryID, ParentRunID: run.ParentRunID, CreatedBy: run.CreatedBy,
+		RunRow: runRowOf(run), TraceID: run.TraceID, DeliveryID: run.DeliveryID, ParentRunID: run.ParentRunID, CreatedBy: run.CreatedBy,
 		Payload: pretty(run.Payload), Ended: run.Status.Terminal(),
 	}
 	if run.IncidentID != "" {
