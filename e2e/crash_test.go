@@ -40,7 +40,7 @@ var needs = map[string][]string{
 
 var diamondNodes = []string{"ingest", "first", "left", "right", "last"}
 
-const kills = 6
+const kills = 10
 
 // TestCrash kills the process again and again under load. What it had answered 202 for must end, no
 // finished stage may run again, and nobody may be told more than once a kill.

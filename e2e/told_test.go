@@ -141,7 +141,10 @@ func (m *messages) checkFiring(t *testing.T) {
 	if !slices.Equal(m.mail.To, []string{"oncall@example.com"}) || m.mail.From != "penstock@example.com" {
 		t.Errorf("the mail is from %s to %v", m.mail.From, m.mail.To)
 	}
-	contains("the subject", subject(t, m.mail), "DiskFull", m.host, m.severity)
+	contains("the subject", subject(t, m.mail), "DiskFull", m.host)
+	if important := m.mail.Header.Get("Importance") == "high"; important != (m.severity == "critical") {
+		t.Errorf("the mail about %s, which is %s, has the importance %q", m.host, m.severity, m.mail.Header.Get("Importance"))
+	}
 	for kind, text := range mailParts(t, m.mail.Body) {
 		contains("the "+kind+" of the mail", text, "DiskFull", m.host, m.severity, "97 % full", action, runbook)
 	}
