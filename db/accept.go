@@ -57,7 +57,7 @@ func (tx *Tx) writeAcceptances(ts []*task) error {
 	if len(runs) > 0 {
 		queries = append(queries, tx.store.write.NewInsert().Model(&runs))
 	}
-	return tx.exec(queries...)
+	return tx.exec(tx.base, queries...)
 }
 
 // refuseDuplicates marks the tasks with a key that is stored or comes twice, so that the rest need not be

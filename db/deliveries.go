@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/schema"
 )
 
 // DeliveryFilter selects deliveries; the zero value is all.
@@ -50,18 +51,23 @@ func (s *Store) PendingIntakes(ctx context.Context, olderThan time.Time, limit i
 	return ids, wrap(err, "read pending intakes")
 }
 
-// LockDelivery returns a delivery; on PostgreSQL no other transaction gets it before this one ends.
-func (tx *Tx) LockDelivery(ctx context.Context, id string) (*Delivery, error) {
-	d := new(Delivery)
-	if err := tx.forUpdate(tx.idb.NewSelect().Model(d).Where("id = ?", id)).Scan(tx.ctx(ctx)); err != nil {
-		return nil, found(err, "lock delivery", "There is no delivery %s.", id)
+// LockIntakes returns the stored outcomes of the deliveries' intakes by delivery id, empty for one that has not
+// been taken in. On PostgreSQL no other transaction gets these deliveries before this one ends.
+func (tx *Tx) LockIntakes(ctx context.Context, ids []string) (map[string]json.RawMessage, error) {
+	var rows []Delivery
+	err := tx.forUpdate(tx.idb.NewSelect().Model(&rows).Column("id", "intake").Where("id IN (?)", bun.List(ids)).Order("id")).Scan(tx.ctx(ctx))
+	outcomes := make(map[string]json.RawMessage, len(rows))
+	for _, d := range rows {
+		outcomes[d.ID] = d.Intake
 	}
-	return d, nil
+	return outcomes, wrap(err, "lock deliveries")
 }
 
-// FinishIntake stores the outcome of a delivery's intake.
-func (tx *Tx) FinishIntake(ctx context.Context, deliveryID string, outcome json.RawMessage, now time.Time) error {
-	_, err := tx.idb.NewUpdate().Model(&Delivery{ID: deliveryID, Intake: outcome, IntakeAt: now}).
-		Column("intake", "intake_at").WherePK().Exec(tx.ctx(ctx))
-	return wrap(err, "finish intake")
+// FinishIntakes stores the outcomes of the deliveries' intakes, by delivery id.
+func (tx *Tx) FinishIntakes(ctx context.Context, outcomes map[string]json.RawMessage, now time.Time) error {
+	queries := make([]schema.QueryAppender, 0, len(outcomes))
+	for id, outcome := range outcomes {
+		queries = append(queries, tx.idb.NewUpdate().Model(&Delivery{ID: id, Intake: outcome, IntakeAt: now}).Column("intake", "intake_at").WherePK())
+	}
+	return wrap(tx.exec(tx.ctx(ctx), queries...), "finish intakes")
 }

@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -83,11 +82,10 @@ func (s *Store) UpdateIncident(ctx context.Context, id string, fn func(*Incident
 func (tx *Tx) IncidentsByGroup(ctx context.Context, keys []string) ([]Incident, error) {
 	ctx = tx.ctx(ctx)
 	if !tx.store.isSQLite() { // a row that is not there cannot be locked; the order prevents deadlocks
-		keys = slices.Sorted(slices.Values(keys))
-		for _, key := range slices.Compact(keys) {
-			if _, err := tx.idb.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(?, 1))", key); err != nil {
-				return nil, wrap(err, "lock incidents")
-			}
+		_, err := tx.idb.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(k, 1)) FROM "+
+			"(SELECT DISTINCT k FROM unnest(ARRAY[?]::text[]) AS k ORDER BY k) AS keys", bun.List(keys))
+		if err != nil {
+			return nil, wrap(err, "lock incidents")
 		}
 	}
 	var incs []Incident

@@ -46,9 +46,9 @@ func TestIntake(t *testing.T) {
 		newest := newAlert("f2", at, "resolved", inc.ID)
 		run := newRun()
 		must(t, s.InTx(ctx, func(tx *db.Tx) error {
-			locked := value(tx.LockDelivery(ctx, d.ID))(t)
-			if string(locked.Parsed) != string(d.Parsed) {
-				t.Errorf("locked delivery is %+v", locked)
+			locked := value(tx.LockIntakes(ctx, []string{d.ID, "none"}))(t)
+			if outcome, known := locked[d.ID]; !known || len(outcome) != 0 || len(locked) != 1 {
+				t.Errorf("locked deliveries are %v", locked)
 			}
 			if none := value(tx.IncidentsByGroup(ctx, []string{"web", "db1", "db1"}))(t); len(none) != 0 {
 				t.Errorf("incidents of an empty store: %v", none)
@@ -57,7 +57,7 @@ func TestIntake(t *testing.T) {
 			must(t, tx.SaveAlerts(ctx, []db.Alert{old, last, firing, newest}))
 			must(t, tx.AddRuns(ctx, []db.Run{run}))
 			must(t, tx.AddRuns(ctx, nil))
-			return tx.FinishIntake(ctx, d.ID, json.RawMessage(`{"alerts_created": 4}`), at)
+			return tx.FinishIntakes(ctx, map[string]json.RawMessage{d.ID: json.RawMessage(`{"alerts_created": 4}`)}, at)
 		}))
 		if got := value(s.Delivery(ctx, d.ID))(t); string(got.Intake) != `{"alerts_created": 4}` || got.IntakeAt != at || string(got.Body) != string(d.Body) {
 			t.Errorf("delivery is %+v", got)
@@ -102,10 +102,6 @@ func TestIntake(t *testing.T) {
 		wantFault(t, "a second incident of a group", s.InTx(ctx, func(tx *db.Tx) error {
 			return tx.SaveIncidents(ctx, []db.Incident{newIncident("db1")})
 		}), fault.Conflict)
-		wantFault(t, "an unknown delivery", s.InTx(ctx, func(tx *db.Tx) error {
-			_, err := tx.LockDelivery(ctx, "none")
-			return err
-		}), fault.NotFound)
 		run.ID, run.IdempotencyKey = "second", "key"
 		third := run
 		third.ID = "third"

@@ -47,7 +47,7 @@ func (s *Store) RetryRun(ctx context.Context, runID string, stages []StageExecut
 			return err
 		}
 		event := &RunEvent{RunID: runID, Sequence: sequence + 1, Kind: "run", Status: string(RunPending), Text: text, At: now}
-		return wrap(tx.exec(tx.addEvents([]*RunEvent{event}, false)...), "retry run")
+		return wrap(tx.exec(tx.base, tx.addEvents([]*RunEvent{event}, false)...), "retry run")
 	})
 	if err != nil {
 		return nil, err

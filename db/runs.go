@@ -178,7 +178,7 @@ func (s *Store) CancelRun(ctx context.Context, runID, reason string, now time.Ti
 			events = append(events, &RunEvent{RunID: runID, Sequence: sequence, Kind: "stage", NodeID: st.NodeID, Attempt: st.Attempt, Status: string(StageCancelled), At: now})
 		}
 		events = append(events, &RunEvent{RunID: runID, Sequence: sequence + 1, Kind: "run", Status: string(RunCancelled), Text: reason, At: now})
-		return wrap(tx.exec(tx.addEvents(events, false)...), "cancel run")
+		return wrap(tx.exec(tx.base, tx.addEvents(events, false)...), "cancel run")
 	})
 	if err != nil {
 		return nil, err

@@ -122,7 +122,7 @@ func (tx *Tx) writeRuns(ts []*task) error {
 		return nil
 	}
 	queries = append(fence, append(queries, tx.addEvents(events, again)...)...)
-	err = tx.exec(queries...)
+	err = tx.exec(tx.base, queries...)
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok && e.Code == divisionByZero {
 		return errFence
 	}

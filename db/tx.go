@@ -164,7 +164,7 @@ func (tx *Tx) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
 }
 
 // exec renders queries into one text, which both databases take in one round trip.
-func (tx *Tx) exec(queries ...schema.QueryAppender) error {
+func (tx *Tx) exec(ctx context.Context, queries ...schema.QueryAppender) error {
 	var b []byte
 	for _, q := range queries {
 		var err error
@@ -176,6 +176,6 @@ func (tx *Tx) exec(queries ...schema.QueryAppender) error {
 	if len(b) == 0 {
 		return nil
 	}
-	_, err := tx.idb.ExecContext(tx.base, string(b))
+	_, err := tx.idb.ExecContext(ctx, string(b))
 	return err
 }

@@ -46,7 +46,8 @@ type Engine struct {
 	room     chan struct{} // deliveries whose runs began less than a second ago: paces the senders
 	fresh    sync.Map      // run id → *progress: accepted here, not yet picked up by its workflow
 	live     sync.Map      // run id → context.CancelCauseFunc
-	load     atomic.Int64  // runs in this process: accepted and not ended, waiting for a retry included
+	intakes  chan *intakeJob
+	load     atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
 	launched atomic.Bool
 	stopping chan struct{} // closed when no new stage may start
 	wg       sync.WaitGroup
@@ -74,6 +75,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		o: o, store: o.Store, hub: o.Hub, log: o.Log, id: "local",
 		slots:    make(chan struct{}, o.Workers),
 		room:     make(chan struct{}, 64),
+		intakes:  make(chan *intakeJob, intakeBatch),
 		stopping: make(chan struct{}),
 	}
 	types := make([]definition.Type, len(o.Types))
@@ -121,6 +123,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.wg.Go(func() { e.sweep(background) })
 	e.wg.Go(func() { e.clean(background) })
+	e.wg.Go(func() { e.takeAllIn(background) })
 	if e.store.Pool() != nil {
 		e.wg.Go(func() { e.listen(background) })
 	}

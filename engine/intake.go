@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -80,40 +81,136 @@ func (o *intakeOutcome) of(incidentID string, p *parsed) IntakeResult {
 	return r
 }
 
+// intakeJob is one delivery on its way in.
+type intakeJob struct {
+	run      *db.Run
+	plan     *plan
+	delivery string
+	parsed   *parsed
+
+	out      intakeOutcome
+	children []db.Run
+	err      error
+	done     chan struct{}
+}
+
 // takeIn is the intake of one delivery: alerts, incidents, and a child run for every further
-// incident that changed. It is done once, however often it is called.
+// incident that changed. It is done once, however often it is called. Deliveries that come at the same
+// time share a transaction.
 func (e *Engine) takeIn(ctx context.Context, run *db.Run, plan *plan, deliveryID string, p *parsed) (*intakeOutcome, error) {
-	var out intakeOutcome
-	var children []db.Run
-	err := e.store.InTx(ctx, func(tx *db.Tx) error {
-		out, children = intakeOutcome{Source: p.source}, nil
-		delivery, err := tx.LockDelivery(ctx, deliveryID)
+	j := &intakeJob{run: run, plan: plan, delivery: deliveryID, parsed: p, done: make(chan struct{})}
+	select {
+	case e.intakes <- j:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if j.err != nil {
+		return nil, fmt.Errorf("take in delivery %s: %w", deliveryID, j.err)
+	}
+	return &j.out, nil
+}
+
+const intakeBatch = 64
+
+// takeAllIn works the intakes: what gathered while the previous transaction was under way is the next one.
+func (e *Engine) takeAllIn(ctx context.Context) {
+	for {
+		var batch []*intakeJob
+		select {
+		case <-ctx.Done():
+			return
+		case j := <-e.intakes:
+			batch = append(batch, j)
+		}
+		for more := true; more && len(batch) < intakeBatch; {
+			select {
+			case j := <-e.intakes:
+				batch = append(batch, j)
+			default:
+				more = false
+			}
+		}
+		err := e.takeBatchIn(ctx, batch)
+		for _, j := range batch {
+			// One bad delivery must not refuse the others; a store that is away refuses all.
+			if j.err = err; err != nil && len(batch) > 1 && !fault.Is(err, fault.Unavailable) {
+				j.err = e.takeBatchIn(ctx, []*intakeJob{j})
+			}
+			if fault.Is(j.err, fault.Unavailable) {
+				j.err = fault.Retry(j.err, 0)
+			}
+			if j.err == nil {
+				e.startSoon(j.children...)
+			}
+			close(j.done)
+		}
+	}
+}
+
+func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
+	return e.store.InTx(ctx, func(tx *db.Tx) error {
+		ids := make([]string, len(batch))
+		for i, j := range batch {
+			ids[i] = j.delivery
+		}
+		earlier, err := tx.LockIntakes(ctx, ids)
 		if err != nil {
 			return err
 		}
-		if len(delivery.Intake) > 0 {
-			return json.Unmarshal(delivery.Intake, &out)
+		now := now()
+		var fresh []*intakeJob
+		for _, j := range batch {
+			raw, known := earlier[j.delivery]
+			switch {
+			case !known:
+				return fault.New(fault.NotFound, "There is no delivery %s.", j.delivery)
+			case len(raw) > 0:
+				if err := json.Unmarshal(raw, &j.out); err != nil {
+					return err
+				}
+			default:
+				fresh = append(fresh, j)
+			}
 		}
-		now := time.Now().UTC().Truncate(time.Microsecond)
-		if err := out.apply(ctx, tx, deliveryID, p, now, e.o.PublicURL); err != nil {
+		if len(fresh) == 0 {
+			return nil
+		}
+		state, err := readIntakeState(ctx, tx, fresh)
+		if err != nil {
 			return err
 		}
-		if children = childRuns(run, plan, &out, now); len(children) > 0 {
-			if err := tx.AddRuns(ctx, children); err != nil {
+		outcomes := map[string]json.RawMessage{}
+		var children []db.Run
+		for _, j := range fresh {
+			if raw, twice := outcomes[j.delivery]; twice { // two nodes take the same delivery in
+				if err := json.Unmarshal(raw, &j.out); err != nil {
+					return err
+				}
+				continue
+			}
+			j.out, j.children = intakeOutcome{Source: j.parsed.source}, nil
+			if err := j.out.apply(state, j.delivery, j.parsed, now, e.o.PublicURL); err != nil {
+				return err
+			}
+			j.children = childRuns(j.run, j.plan, &j.out, now)
+			children = append(children, j.children...)
+			if outcomes[j.delivery], err = json.Marshal(j.out); err != nil {
 				return err
 			}
 		}
-		raw, err := json.Marshal(out)
-		if err != nil {
+		if err := state.save(ctx, tx); err != nil {
 			return err
 		}
-		return tx.FinishIntake(ctx, deliveryID, raw, now)
+		if err := tx.AddRuns(ctx, children); err != nil {
+			return err
+		}
+		return tx.FinishIntakes(ctx, outcomes, now)
 	})
-	if err != nil {
-		return nil, fmt.Errorf("take in delivery %s: %w", deliveryID, err)
-	}
-	e.startSoon(children...)
-	return &out, nil
 }
 
 // childRuns are the runs for the further incidents of a delivery: the run itself works the first.
@@ -139,65 +236,104 @@ func childRuns(run *db.Run, plan *plan, out *intakeOutcome, now time.Time) []db.
 	return runs
 }
 
+// intakeState is what the deliveries of one transaction meet and change.
+type intakeState struct {
+	incidents map[string]*db.Incident           // by group key, not closed
+	firing    map[string]map[string]db.Severity // alerts that fire, by incident and alert id
+	known     map[string][]*db.Alert            // by source and fingerprint
+	changed   map[string]*db.Incident           // by id, to be saved
+	saved     map[string]*db.Alert              // by id, to be saved
+}
+
+// readIntakeState reads and locks. Incidents first: their lock keeps two deliveries about the same
+// problem apart, in whichever process they are.
+func readIntakeState(ctx context.Context, tx *db.Tx, jobs []*intakeJob) (*intakeState, error) {
+	st := &intakeState{
+		incidents: map[string]*db.Incident{}, firing: map[string]map[string]db.Severity{}, known: map[string][]*db.Alert{},
+		changed: map[string]*db.Incident{}, saved: map[string]*db.Alert{},
+	}
+	var groups []string
+	fingerprints := map[string][]string{}
+	for _, j := range jobs {
+		for i := range j.parsed.batch.Alerts {
+			a := &j.parsed.batch.Alerts[i]
+			groups = append(groups, groupKey(a))
+			fingerprints[j.parsed.source] = append(fingerprints[j.parsed.source], a.Fingerprint)
+		}
+	}
+	incidents, err := tx.IncidentsByGroup(ctx, unique(groups))
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for i := range incidents {
+		st.incidents[incidents[i].GroupKey] = &incidents[i]
+		ids = append(ids, incidents[i].ID)
+	}
+	if len(ids) > 0 {
+		firing, err := tx.FiringByIncident(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		for id, alerts := range firing {
+			st.firing[id] = map[string]db.Severity{}
+			for _, a := range alerts {
+				st.firing[id][a.ID] = a.Severity
+			}
+		}
+	}
+	for source, list := range fingerprints {
+		stored, err := tx.AlertsByKey(ctx, source, unique(list))
+		if err != nil {
+			return nil, err
+		}
+		for i := range stored {
+			key := source + "/" + stored[i].Fingerprint
+			st.known[key] = append(st.known[key], &stored[i])
+		}
+	}
+	return st, nil
+}
+
+func (st *intakeState) save(ctx context.Context, tx *db.Tx) error {
+	incidents := make([]db.Incident, 0, len(st.changed))
+	for _, id := range slices.Sorted(maps.Keys(st.changed)) {
+		incidents = append(incidents, *st.changed[id])
+	}
+	if err := tx.SaveIncidents(ctx, incidents); err != nil {
+		return err
+	}
+	records := make([]db.Alert, 0, len(st.saved))
+	for _, id := range slices.Sorted(maps.Keys(st.saved)) {
+		records = append(records, *st.saved[id])
+	}
+	return tx.SaveAlerts(ctx, records)
+}
+
 // apply brings alerts and incidents up to what the delivery says.
-func (o *intakeOutcome) apply(ctx context.Context, tx *db.Tx, deliveryID string, p *parsed, now time.Time, publicURL string) error {
+func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now time.Time, publicURL string) error {
 	batch := p.batch.Alerts
 	o.Notes = append(o.Notes, p.batch.Notes...)
 	if p.batch.Truncated > 0 {
 		o.Notes = append(o.Notes, fmt.Sprintf("The sender left out %d more alerts of this group.", p.batch.Truncated))
 	}
-
-	// Incidents first: their lock keeps two deliveries about the same problem apart.
-	keys := make([]string, len(batch))
-	for i := range batch {
-		keys[i] = groupKey(&batch[i])
-	}
-	incidents, err := tx.IncidentsByGroup(ctx, unique(keys))
-	if err != nil {
-		return err
-	}
-	byGroup, ids := map[string]*db.Incident{}, []string{}
-	for i := range incidents {
-		byGroup[incidents[i].GroupKey] = &incidents[i]
-		ids = append(ids, incidents[i].ID)
-	}
-	firing, err := tx.FiringByIncident(ctx, ids)
-	if err != nil {
-		return err
-	}
-	fingerprints := make([]string, len(batch))
-	for i := range batch {
-		fingerprints[i] = batch[i].Fingerprint
-	}
-	stored, err := tx.AlertsByKey(ctx, p.source, unique(fingerprints))
-	if err != nil {
-		return err
-	}
-	known := make([]*db.Alert, len(stored))
-	for i := range stored {
-		known[i] = &stored[i]
-	}
-
-	saved := map[string]*db.Alert{}
 	groups := map[string]*group{}
 	var order []string
 	for i := range batch {
 		a := &batch[i]
-		g := groups[keys[i]]
+		key := groupKey(a)
+		g := groups[key]
 		if g == nil {
-			g = &group{incident: byGroup[keys[i]], firing: map[string]db.Severity{}}
+			g = &group{incident: st.incidents[key], firing: map[string]db.Severity{}}
 			if g.incident != nil {
-				for _, f := range firing[g.incident.ID] {
-					g.firing[f.ID] = f.Severity
-				}
+				maps.Copy(g.firing, st.firing[g.incident.ID])
 				g.was = len(g.firing)
 			}
-			groups[keys[i]] = g
-			order = append(order, keys[i])
+			groups[key] = g
+			order = append(order, key)
 		}
 		g.alerts = append(g.alerts, i)
-		rec := o.match(a, &known, p.source, deliveryID, now)
-		saved[rec.ID] = rec
+		rec := o.match(st, a, p.source, deliveryID, now)
 		g.records = append(g.records, rec)
 		if rec.Status == string(alerts.Firing) {
 			g.firing[rec.ID] = rec.Severity
@@ -205,23 +341,21 @@ func (o *intakeOutcome) apply(ctx context.Context, tx *db.Tx, deliveryID string,
 			delete(g.firing, rec.ID)
 		}
 		// An older occurrence of the same alert whose resolve got lost ends where this one begins.
-		for _, old := range known {
-			if rec.Status == string(alerts.Firing) && old.ID != rec.ID && old.Fingerprint == rec.Fingerprint &&
-				old.Status == string(alerts.Firing) && old.StartsAt.Before(rec.StartsAt) {
+		for _, old := range st.known[p.source+"/"+rec.Fingerprint] {
+			if rec.Status == string(alerts.Firing) && old.ID != rec.ID && old.Status == string(alerts.Firing) && old.StartsAt.Before(rec.StartsAt) {
 				old.Status, old.EndsAt, old.UpdatedAt = string(alerts.Resolved), rec.StartsAt, now
-				saved[old.ID] = old
+				st.saved[old.ID] = old
 				delete(g.firing, old.ID)
 			}
 		}
 	}
-
-	var changed []db.Incident
 	for _, key := range order {
 		g := groups[key]
 		kind := g.settle(key, batch, p.source, now)
 		if g.incident == nil {
 			continue // resolved alerts of a problem nobody knows
 		}
+		st.incidents[key], st.firing[g.incident.ID], st.changed[g.incident.ID] = g.incident, g.firing, g.incident
 		for _, rec := range g.records {
 			rec.IncidentID = g.incident.ID
 		}
@@ -232,12 +366,11 @@ func (o *intakeOutcome) apply(ctx context.Context, tx *db.Tx, deliveryID string,
 		default:
 			o.Touched++
 		}
-		changed = append(changed, *g.incident)
+		slices.SortStableFunc(g.alerts, func(a, b int) int { return severityOf(&batch[b]).Rank() - severityOf(&batch[a]).Rank() })
 		snapshot, err := json.Marshal(incidentData(g.incident, publicURL))
 		if err != nil {
 			return err
 		}
-		slices.SortStableFunc(g.alerts, func(a, b int) int { return severityOf(&batch[b]).Rank() - severityOf(&batch[a]).Rank() })
 		o.Incidents = append(o.Incidents, incidentChange{
 			ID: g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
 			Alerts: g.alerts, Incident: snapshot,
@@ -247,24 +380,14 @@ func (o *intakeOutcome) apply(ctx context.Context, tx *db.Tx, deliveryID string,
 		return cmp.Or(boolRank(b.changed())-boolRank(a.changed()), b.Severity.Rank()-a.Severity.Rank(),
 			boolRank(b.Kind != ChangeResolved)-boolRank(a.Kind != ChangeResolved))
 	})
-	if err := tx.SaveIncidents(ctx, changed); err != nil {
-		return err
-	}
-	records := make([]db.Alert, 0, len(saved))
-	for _, rec := range saved {
-		records = append(records, *rec)
-	}
-	slices.SortFunc(records, func(a, b db.Alert) int { return cmp.Compare(a.ID, b.ID) })
-	return tx.SaveAlerts(ctx, records)
+	return nil
 }
 
 // match finds the stored occurrence of an alert, or makes one, and brings it up to date.
-func (o *intakeOutcome) match(a *alerts.Alert, known *[]*db.Alert, source, deliveryID string, now time.Time) *db.Alert {
+func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, deliveryID string, now time.Time) *db.Alert {
 	var rec *db.Alert
-	for _, old := range *known {
-		if old.Fingerprint != a.Fingerprint {
-			continue
-		}
+	key := source + "/" + a.Fingerprint
+	for _, old := range st.known[key] {
 		if old.StartsAt.Equal(a.StartsAt) {
 			rec = old
 			break
@@ -285,11 +408,12 @@ func (o *intakeOutcome) match(a *alerts.Alert, known *[]*db.Alert, source, deliv
 		if a.Status == alerts.Resolved {
 			o.Resolved++
 		}
-		*known = append(*known, fresh)
+		st.known[key], st.saved[fresh.ID] = append(st.known[key], fresh), fresh
 		return fresh
 	}
 	before := *rec
 	describe(rec, a, deliveryID, now)
+	st.saved[rec.ID] = rec
 	switch {
 	case before.Status != rec.Status && rec.Status == string(alerts.Resolved):
 		o.Resolved++
