@@ -112,7 +112,7 @@ func Overview(p OverviewPage) templ.Component {
 					return templ_7745c5c3_Err
 				}
 				if len(p.Failed) > 0 {
-					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "<section class=\"card\" aria-labelledby=\"failed-title\"><header><h2 id=\"failed-title\">Failed in the last 24 hours</h2><div class=\"actions\"><a class=\"btn btn-quiet btn-small\" href=\"/admin/runs?status=failed\">All failed runs</a></div></header>")
+					templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 5, "<section class=\"card\" aria-labelledby=\"failed-title\"><header><h2 id=\"failed-title\">Failed in the last 24 hours</h2><div class=\"actions\"><a class=\"btn btn-quiet btn-small\" href=\"/admin/runs?status=failed\">All failed</a></div></header>")
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
