@@ -43,9 +43,9 @@ func (s *Server) incidentRender(w http.ResponseWriter, r *http.Request, inc *db.
 	page := views.IncidentPage{
 		Page: s.frame(w, r, "incidents", inc.Title), CanOperate: may(r, "POST /admin/incidents/{id}/acknowledge"),
 		ID: inc.ID, Title: inc.Title, Status: string(inc.Status), Severity: string(inc.Severity), Summary: inc.Summary,
-		Host: inc.Host, AlertName: inc.AlertName, Source: inc.Source,
+		Host: inc.Host, Source: inc.Source,
 		Occurrence: inc.Occurrence, AlertCount: inc.AlertCount, FiringCount: inc.FiringCount,
-		StartedAt: inc.StartedAt, ResolvedAt: inc.ResolvedAt, ClosedAt: inc.ClosedAt,
+		StartedAt: inc.StartedAt, ResolvedAt: inc.ResolvedAt,
 		AcknowledgedAt: inc.AcknowledgedAt, AcknowledgedBy: inc.AcknowledgedBy,
 	}
 	alerts, err := s.store.AlertsByIncident(ctx, []string{inc.ID})

@@ -21,7 +21,7 @@ func pretty(raw []byte) string {
 	if err := layOut(d, &b, "\n"); err != nil {
 		return string(raw)
 	}
-	if _, err := d.Token(); err != io.EOF {
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return string(raw)
 	}
 	return b.String()

@@ -90,7 +90,7 @@ func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
 func (s *Server) fillHead(r *http.Request, v *runView) error {
 	run := v.run
 	v.head = views.RunHead{
-		RunRow: runRowOf(run), TraceID: run.TraceID, DeliveryID: run.DeliveryID, ParentRunID: run.ParentRunID, CreatedBy: run.CreatedBy,
+		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, CreatedBy: run.CreatedBy,
 		Payload: pretty(run.Payload), Ended: run.Status.Terminal(),
 	}
 	if run.IncidentID != "" {
@@ -122,7 +122,7 @@ func (v *runView) fillStages(executions []db.StageExecution) {
 	for _, e := range executions {
 		v.newest[e.NodeID] = e // they come by attempt
 		attempts[e.NodeID] = append(attempts[e.NodeID], views.Attempt{
-			Number: e.Attempt, Status: string(e.Status), StartedAt: e.StartedAt, EndedAt: e.FinishedAt, NextAt: e.NotBefore, Errors: e.Errors,
+			Status: string(e.Status), StartedAt: e.StartedAt, EndedAt: e.FinishedAt, NextAt: e.NotBefore, Errors: e.Errors,
 		})
 	}
 	for _, n := range v.doc.Nodes {

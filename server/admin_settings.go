@@ -61,7 +61,7 @@ func (s *Server) settingsRender(w http.ResponseWriter, r *http.Request, only, re
 func tokenRow(t db.APIToken) views.TokenRow {
 	row := views.TokenRow{
 		Name: t.Name, Prefix: t.Prefix, State: "active", Scopes: t.Scopes,
-		CreatedBy: t.CreatedBy, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, UsedAt: t.UsedAt,
+		CreatedBy: t.CreatedBy, CreatedAt: t.CreatedAt, UsedAt: t.UsedAt,
 	}
 	switch {
 	case !t.RevokedAt.IsZero():

@@ -25,7 +25,7 @@ var runRows = []views.RunRow{
 }
 
 var incidentRows = []views.IncidentRow{
-	{ID: "inc-1", Status: "open", Severity: "critical", Title: hostile, Host: "db-1", Source: "alertmanager", Alerts: 3, Firing: 2, StartedAt: at},
+	{ID: "inc-1", Status: "open", Severity: "critical", Title: hostile, Host: "db-1", Alerts: 3, Firing: 2, StartedAt: at},
 	{ID: "inc-2", Status: "acknowledged", Severity: "warning", Title: "Load on web-2", Host: "web-2", Alerts: 1, Firing: 1, StartedAt: at, By: "grace"},
 }
 
@@ -35,10 +35,10 @@ var head = views.RunHead{
 }
 
 var stages = []views.Stage{
-	{ID: "ingest", Type: "ingest", Status: "succeeded", Version: "1-succeeded", Attempts: []views.Attempt{{Number: 1, Status: "succeeded", StartedAt: at, EndedAt: later(time.Second)}}},
+	{ID: "ingest", Type: "ingest", Status: "succeeded", Version: "1-succeeded", Attempts: []views.Attempt{{Status: "succeeded", StartedAt: at, EndedAt: later(time.Second)}}},
 	{ID: "tell", Type: "notify", Status: "running", Version: "2-running", Attempts: []views.Attempt{
-		{Number: 1, Status: "retrying", StartedAt: later(time.Second), EndedAt: later(2 * time.Second), NextAt: later(3 * time.Second), Errors: []string{hostile}},
-		{Number: 2, Status: "running", StartedAt: later(3 * time.Second)},
+		{Status: "retrying", StartedAt: later(time.Second), EndedAt: later(2 * time.Second), NextAt: later(3 * time.Second), Errors: []string{hostile}},
+		{Status: "running", StartedAt: later(3 * time.Second)},
 	}},
 	{ID: "other", Type: "transform", Status: "skipped", Why: "the branch that leads here was not taken", Version: "1-skipped"},
 	{ID: "last", Type: "intelligence", Status: "waiting"},
@@ -80,7 +80,7 @@ var checks = views.Checks{
 var definition = views.DefinitionPage{
 	Page: frame("definitions", "disk"), Name: "disk", Description: hostile, Active: true, Version: 3, Config: "{\n  \"a\": \"</textarea>\"\n}", CanEdit: true, CanRun: true,
 	Checks:   checks,
-	Versions: []views.VersionRow{{Number: 3, Author: "ada", Message: hostile, CreatedAt: at}, {Number: 2, CreatedAt: at}}, MoreVersions: true,
+	Versions: []views.VersionRow{{Author: "ada", Message: hostile, CreatedAt: at}, {CreatedAt: at}}, MoreVersions: true,
 	Runs: runRows,
 }
 

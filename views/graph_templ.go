@@ -69,7 +69,7 @@ func GraphView(g Graph) templ.Component {
 			return templ_7745c5c3_Err
 		}
 		if len(g.Nodes) > 0 && g.Nodes[0].URL == "" {
-			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, " tabindex=\"0\" role=\"region\" aria-label=\"")
+			templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, " tabindex=\"0\" role=\"group\" aria-label=\"")
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -17,7 +17,7 @@ import (
 // IncidentRow is an incident in a list.
 type IncidentRow struct {
 	ID, Status, Severity string
-	Title, Host, Source  string
+	Title, Host          string
 	Alerts, Firing       int
 	StartedAt            time.Time
 	By                   string // who acknowledged it
@@ -529,9 +529,9 @@ type AlertRow struct {
 type IncidentPage struct {
 	Page
 	ID, Title, Status, Severity, Summary string
-	Host, AlertName, Source              string
+	Host, Source                         string
 	Occurrence, AlertCount, FiringCount  int
-	StartedAt, ResolvedAt, ClosedAt      time.Time
+	StartedAt, ResolvedAt                time.Time
 	AcknowledgedAt                       time.Time
 	AcknowledgedBy                       string
 	Alerts                               []AlertRow

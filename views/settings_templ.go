@@ -26,7 +26,7 @@ type TokenRow struct {
 	Scopes              []string
 	CreatedBy           string
 	CreatedAt           time.Time
-	ExpiresAt, UsedAt   time.Time
+	UsedAt              time.Time
 }
 
 // SettingsPage shows what is configured.

@@ -4,8 +4,8 @@
 //
 //	go run ./cmd/assets
 //
-// The outcome is committed and depends on the sources only. Node is needed just to fetch the packages
-// of package.json: npm ci --ignore-scripts, in views/assets.
+// The outcome is committed and depends on the sources only. npm is needed just to fetch the packages
+// that package-lock.json names, once.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -42,7 +43,11 @@ func main() {
 
 func build() error {
 	if _, err := os.Stat(packages); err != nil {
-		return errors.New("the packages are missing; fetch them first: cd views/assets && npm ci --ignore-scripts")
+		fetch := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+		fetch.Dir, fetch.Stdout, fetch.Stderr = "views/assets", os.Stderr, os.Stderr
+		if err := fetch.Run(); err != nil {
+			return fmt.Errorf("fetch the packages of views/assets: %w", err)
+		}
 	}
 	files, err := bundle()
 	if err != nil {
