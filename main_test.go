@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"penstock/db/dbtest"
 )
 
 func TestMain(m *testing.M) {
@@ -23,28 +26,37 @@ func TestMain(m *testing.M) {
 // TestScripts runs the program as people do; testdata/script/README.md explains the extra commands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	scripts(t, "testdata/script", func(*testscript.Env) {})
+}
+
+// TestScriptsPostgres does so on an empty PostgreSQL database per script.
+func TestScriptsPostgres(t *testing.T) {
+	t.Parallel()
+	scripts(t, "testdata/postgres", func(e *testscript.Env) {
+		e.Setenv("PENSTOCK_DATABASE_URL", dbtest.Postgres(e.T().(testing.TB)))
+	})
+}
+
+func scripts(t *testing.T, dir string, setup func(*testscript.Env)) {
+	examples, err := filepath.Abs("examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("PENSTOCK_OPS_LISTEN", "off")
 			e.Setenv("PENSTOCK_DATA_DIR", e.WorkDir+"/data")
-			e.Setenv("EXAMPLES", mustGetwd()+"/examples")
+			e.Setenv("EXAMPLES", examples)
+			setup(e)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"freeport": freePort, "ready": ready, "call": call, "mode": mode, "token": tokenFromFile, "terminate": terminate,
 		},
 	})
-}
-
-func mustGetwd() string {
-	dir, err := os.Getwd()
-	if err != nil {
-		panic(err)
-	}
-	return dir
 }
 
 // freeport sets PENSTOCK_LISTEN and URL to an address that nobody listens on.

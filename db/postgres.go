@@ -94,8 +94,22 @@ func (s *Store) WithAdvisoryLock(ctx context.Context, name string, fn func() err
 		return wrap(err, "lock "+name)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	if _, err := conn.Exec(ctx, "SELECT pg_advisory_lock(hashtextextended($1, 0))", name); err != nil {
-		return wrap(err, "lock "+name)
+	// Asked again and again rather than waited for: a statement that waits holds a snapshot, and CREATE INDEX
+	// CONCURRENTLY in fn, on the other side, would wait for that snapshot to end.
+	again := time.NewTicker(25 * time.Millisecond)
+	defer again.Stop()
+	for {
+		var locked bool
+		if err := conn.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", name).Scan(&locked); err != nil {
+			return wrap(err, "lock "+name)
+		}
+		if locked {
+			return fn()
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return wrap(context.Cause(ctx), "lock "+name)
+		}
 	}
-	return fn()
 }
