@@ -2,11 +2,14 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"testing"
 
 	"penstock/drivers/outbound"
+	"penstock/engine"
 )
 
 var kindName = regexp.MustCompile(`^[a-z0-9_]+$`)
@@ -15,11 +18,7 @@ var kindName = regexp.MustCompile(`^[a-z0-9_]+$`)
 // completion and the reference are made from them.
 func TestKinds(t *testing.T) {
 	t.Parallel()
-	client, err := outbound.New(outbound.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := engineOptions(client, io.Discard)
+	o := builtIn(t)
 	check := func(family, name, title string, schema json.RawMessage) {
 		t.Helper()
 		if !kindName.MatchString(name) || title == "" {
@@ -50,6 +49,44 @@ func TestKinds(t *testing.T) {
 			t.Errorf("node type %q has no description", k.Name)
 		}
 	}
+}
+
+// builtIn are the kinds of kinds.go and package nodes.
+func builtIn(t *testing.T) engine.Options {
+	t.Helper()
+	client, err := outbound.New(outbound.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return engineOptions(client, io.Discard)
+}
+
+// kindsTable is the table of the README.
+func kindsTable(t *testing.T) string {
+	t.Helper()
+	o := builtIn(t)
+	var types, sources, notifiers, providers []string
+	for _, k := range o.Types {
+		types = append(types, "`"+k.Name+"`")
+	}
+	for _, k := range o.Sources.All() {
+		sources = append(sources, "`"+k.Name+"` ("+k.Title+")")
+	}
+	for _, k := range o.Notify.All() {
+		notifiers = append(notifiers, "`"+k.Name+"` ("+k.Title+")")
+	}
+	for _, k := range o.AI.All() {
+		providers = append(providers, "`"+k.Name+"` ("+k.Title+")")
+	}
+	var b strings.Builder
+	b.WriteString("| family | built in |\n|---|---|\n")
+	for _, row := range []struct {
+		family string
+		names  []string
+	}{{"node types", types}, {"alert sources", sources}, {"drivers of `notify`", notifiers}, {"providers of `intelligence`", providers}} {
+		fmt.Fprintf(&b, "| %s | %s |\n", row.family, strings.Join(row.names, ", "))
+	}
+	return b.String()
 }
 
 func checkTitles(t *testing.T, where string, schema json.RawMessage) {
