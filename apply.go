@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 
@@ -43,9 +44,9 @@ func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out i
 }
 
 func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool) (string, error) {
-	kind, path, body := "definition "+f.Name, "/orchestration/definitions/"+pathEscape(f.Name)+"/", map[string]any{"config": f.Config}
+	kind, path, body := "definition "+f.Name, "/orchestration/definitions/"+url.PathEscape(f.Name)+"/", map[string]any{"config": f.Config}
 	if f.Driver != "" {
-		kind, path = "channel "+f.Name, "/orchestration/channels/"+pathEscape(f.Name)+"/"
+		kind, path = "channel "+f.Name, "/orchestration/channels/"+url.PathEscape(f.Name)+"/"
 		body["driver"] = f.Driver
 		if f.Config == nil {
 			body["config"] = map[string]any{}
@@ -100,7 +101,7 @@ func (s remote) prune(ctx context.Context, files map[string]engine.AppliedFile, 
 			_, _ = fmt.Fprintf(out, "definition %s would be deleted\n", d.Name)
 			continue
 		}
-		if _, err := s.call(ctx, http.MethodDelete, "/orchestration/definitions/"+pathEscape(d.Name)+"/", nil, nil); err != nil {
+		if _, err := s.call(ctx, http.MethodDelete, "/orchestration/definitions/"+url.PathEscape(d.Name)+"/", nil, nil); err != nil {
 			return err
 		}
 		_, _ = fmt.Fprintf(out, "definition %s deleted\n", d.Name)

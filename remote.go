@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 
@@ -91,8 +90,6 @@ func remoteError(resp *http.Response, data []byte) error {
 	}
 	return errors.New(text)
 }
-
-func pathEscape(name string) string { return url.PathEscape(name) }
 
 // storeHelp tells who met another process's lock that there is another way.
 func storeHelp(err error) error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -125,7 +126,7 @@ func tokenRevoke(ctx context.Context, c *cli.Command) error {
 		return errors.New("token revoke needs the NAME or ID of a token; see penstock token list")
 	}
 	if remote, ok := remoteOf(c); ok {
-		_, err := remote.call(ctx, http.MethodDelete, "/orchestration/tokens/"+pathEscape(name)+"/", nil, nil)
+		_, err := remote.call(ctx, http.MethodDelete, "/orchestration/tokens/"+url.PathEscape(name)+"/", nil, nil)
 		return err
 	}
 	return withAuth(ctx, c, func(a *auth.Service, _ *db.Store) error { return a.RevokeToken(ctx, name) })

@@ -25,8 +25,6 @@ func requestID(ctx context.Context) string {
 	return id
 }
 
-func queryEscape(text string) string { return url.QueryEscape(text) }
-
 // wrap puts around a mux what every request passes, in this order: recover, request id, security
 // headers, Host, path, origin.
 func (s *Server) wrap(hosts hosts, origin *http.CrossOriginProtection, mux *http.ServeMux) http.Handler {

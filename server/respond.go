@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -134,7 +135,7 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, code int, f *
 func (s *Server) sendToLogin(w http.ResponseWriter, r *http.Request) bool {
 	target := "/login"
 	if r.Method == http.MethodGet && r.URL.Path != "/admin/" && r.URL.Path != "/admin" {
-		target += "?next=" + queryEscape(r.URL.RequestURI())
+		target += "?next=" + url.QueryEscape(r.URL.RequestURI())
 	}
 	if r.Header.Get("HX-Request") == "true" { // a redirect would be followed and swapped into the page
 		w.Header().Set("HX-Redirect", "/login")
