@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/tidwall/sjson"
 
@@ -15,10 +14,6 @@ import (
 	"penstock/engine/definition"
 	"penstock/fault"
 )
-
-// namesFor is how long a looked-up name holds: as long as a change made by another process may take
-// to be seen here. Changes made by this process are seen at once.
-const namesFor = time.Second
 
 // validName is what definitions and channels may be called.
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,254}$`)
@@ -189,94 +184,4 @@ func (e *Engine) settingsSchema(kind, name string) json.RawMessage {
 		return k.Schema
 	}
 	return nil
-}
-
-// byName looks a definition up that may be run: it exists, is active and valid.
-func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
-	c.mu.Lock()
-	n, ok := c.names[name]
-	c.mu.Unlock()
-	if ok && time.Now().Before(n.until) {
-		return n
-	}
-	n = named{until: time.Now().Add(namesFor)}
-	def, err := e.store.Definition(ctx, name)
-	switch {
-	case fault.Is(err, fault.NotFound):
-		n.err = fault.New(fault.NotFound, "There is no pipeline definition %q.", name)
-	case err != nil:
-		n.err = err
-		return n // do not remember that the store was away
-	case !def.IsActive:
-		n.err = fault.New(fault.NotFound, "The pipeline definition %q is not active.", name)
-	default:
-		n.def = def
-		var version *db.PipelineDefinitionVersion
-		if version, n.err = e.store.DefinitionVersionByNumber(ctx, def.ID, def.Version); n.err == nil {
-			n.plan, n.err = c.compile(ctx, e, version)
-		}
-	}
-	c.mu.Lock()
-	c.names[name] = n
-	c.mu.Unlock()
-	return n
-}
-
-// version compiles the version a run is pinned to.
-func (c *compiled) version(ctx context.Context, e *Engine, id string) (*plan, error) {
-	c.mu.Lock()
-	p := c.plans[id]
-	c.mu.Unlock()
-	if p != nil {
-		return p, nil
-	}
-	version, err := e.store.DefinitionVersion(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return c.compile(ctx, e, version)
-}
-
-// compile validates a version against what exists now and builds its nodes.
-func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineDefinitionVersion) (*plan, error) {
-	catalog, err := e.Catalog(ctx)
-	if err != nil {
-		return nil, err
-	}
-	checked, issues := definition.Check(version.Config, catalog)
-	if _, err := check(issues); err != nil {
-		return nil, err
-	}
-	p := &plan{Plan: checked, versionID: version.ID, types: map[string]NodeType{}, nodes: map[string]Node{}}
-	for _, t := range e.o.Types {
-		p.types[t.Name] = t
-	}
-	for i := range checked.Nodes {
-		node := &checked.Nodes[i]
-		built, err := p.types[node.Type].Build(node.Config)
-		if err != nil {
-			return nil, fmt.Errorf("build node %s: %w", node.ID, err)
-		}
-		p.nodes[node.ID] = built
-		if node.Type == "ingest" && p.ingest == nil {
-			p.ingest = node
-		}
-	}
-	c.mu.Lock()
-	c.plans[version.ID] = p
-	c.mu.Unlock()
-	return p, nil
-}
-
-// ingestSettings is what the engine itself must know of an ingest node.
-type ingestSettings struct {
-	Driver   string `json:"driver"`
-	OnRepeat string `json:"on_repeat"`
-}
-
-func ingestConfig(p *plan) (s ingestSettings) {
-	if p.ingest != nil && len(p.ingest.Config) > 0 {
-		_ = json.Unmarshal(p.ingest.Config, &s) // validated by the node type's schema
-	}
-	return s
 }

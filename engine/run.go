@@ -2,17 +2,13 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
 
 	"penstock/db"
-	"penstock/drivers/ai"
 	"penstock/engine/definition"
 	"penstock/engine/expr"
 	"penstock/fault"
@@ -57,15 +53,6 @@ type nodeState struct {
 	branch        string
 	output        map[string]any
 	errors        []string
-}
-
-// outcome is what one attempt brought.
-type outcome struct {
-	index  int
-	output Output
-	raw    json.RawMessage
-	taken  *taken
-	err    error
 }
 
 // work runs the plan to its end. It returns early, with the run unfinished, when the process stops
@@ -236,55 +223,6 @@ func boolean(ctx context.Context, program *expr.Program, vars expr.Vars) (bool, 
 	return b, nil
 }
 
-// attempt runs a node once. Panics are the node's failure, not the process's.
-func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome) {
-	e, node := p.e, &p.plan.Nodes[index]
-	o.index = index
-	defer func() {
-		if r := recover(); r != nil {
-			e.log.Error("node panicked", "run_id", p.run.ID, "node_id", node.ID, "panic", r, "stack", string(debug.Stack()))
-			o.err = fault.New(fault.Internal, "The node stopped with an internal error; the server's log has the details.")
-		}
-	}()
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		return outcome{index: index, err: context.Cause(ctx)}
-	case <-e.stopping:
-		return outcome{index: index, err: errStopping}
-	}
-	if p.plan.types[node.Type].SideEffects {
-		// What others will see must not happen before everything up to here is durable.
-		if err := p.flushed(ctx); err != nil {
-			return outcome{index: index, err: err}
-		}
-	}
-	limited, cancel := context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
-	defer cancel()
-	o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
-	o.taken = in.Services.(*services).taken
-	if o.err != nil && errors.Is(context.Cause(limited), errTimeout) {
-		o.err = fault.Retry(fault.Wrap(o.err, fault.Unavailable, "No answer within %s (timeout_seconds).", node.Timeout), 0)
-	}
-	if o.output.Data != nil {
-		raw, err := json.Marshal(o.output.Data)
-		switch {
-		case err != nil && o.err == nil:
-			o.err = fmt.Errorf("output of %s is not JSON: %w", node.ID, err)
-		case len(raw) > maxOutput && o.err == nil:
-			o.err = fault.New(fault.Unprocessable, "The output is %d bytes; at most %d are kept.", len(raw), maxOutput)
-		default:
-			o.raw = raw
-		}
-	}
-	return o
-}
-
-const maxOutput = 1 << 20
-
-var errTimeout = errors.New("attempt timed out")
-
 // settle records an attempt's outcome and decides what follows: done, another attempt, or failed.
 func (p *progress) settle(o outcome) {
 	node := &p.plan.Nodes[o.index]
@@ -351,21 +289,6 @@ func (p *progress) settle(o outcome) {
 		event(EventStage, node.ID, st.attempt, string(db.StageFailed), message))
 }
 
-const (
-	backoffBase = time.Second
-	backoffCap  = 5 * time.Minute
-)
-
-// backoff is the wait before the next attempt: jittered in [base, base·2ⁿ], at most the cap, never
-// before the receiver wants it.
-func backoff(failures int, after time.Duration) time.Duration {
-	top := backoffCap
-	if failures < 9 { // 2⁹ s is over the cap
-		top = min(backoffBase<<failures, backoffCap)
-	}
-	return max(backoffBase+rand.N(top-backoffBase+1), after)
-}
-
 // begin records the start of the node's next attempt; the write is not waited for.
 func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time) {
 	w := db.RunWrite{}
@@ -425,129 +348,6 @@ func (p *progress) finish(ctx context.Context) db.RunStatus {
 		return p.run.Status
 	}
 	return status
-}
-
-func (p *progress) row(node *definition.PlanNode, st *nodeState) db.StageExecution {
-	return db.StageExecution{RunID: p.run.ID, NodeID: node.ID, Attempt: st.attempt, NodeType: node.Type, Position: node.Position}
-}
-
-func event(kind, nodeID string, attempt int, status, text string) db.RunEvent {
-	return db.RunEvent{Kind: kind, NodeID: nodeID, Attempt: attempt, Status: status, Text: text}
-}
-
-// write queues a write with the events numbered in order. The first one of a start carries the
-// run's new status. It does not wait: [progress.flushed] does.
-func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w.RunID, w.Epoch = p.run.ID, p.run.Epoch
-	now := time.Now().UTC()
-	if !p.started {
-		p.started = true
-		events = append([]db.RunEvent{event(EventRun, "", 0, string(db.RunRunning), "")}, events...)
-		if w.Run == nil {
-			w.Run = &db.RunChange{Status: db.RunRunning}
-		}
-		w.Run.StartedAt = p.run.StartedAt
-	}
-	for _, ev := range events {
-		p.seq++
-		ev.RunID, ev.Sequence, ev.At = p.run.ID, p.seq, now
-		w.Events = append(w.Events, ev)
-	}
-	for _, row := range w.Stages {
-		if row.Status == db.StageRetrying {
-			p.data.retrying[row.NodeID] = row
-		}
-	}
-	p.last = p.e.store.WriteRun(w)
-}
-
-// flushed waits until everything written so far is durable. Writes are stored in order, so the last
-// one stands for all; an older one can have been refused only if the last one is too.
-func (p *progress) flushed(ctx context.Context) error {
-	p.mu.Lock()
-	last := p.last
-	p.mu.Unlock()
-	if last == nil {
-		return nil
-	}
-	err := last.Wait(ctx)
-	if err != nil {
-		p.mu.Lock()
-		p.lost = err
-		p.mu.Unlock()
-	}
-	return err
-}
-
-func (p *progress) failed() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lost
-}
-
-// input gathers what a node is given.
-func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time) Input {
-	attempt := st.attempt
-	in := Input{
-		Run: p.info(), NodeID: node.ID, Attempt: attempt, Now: now,
-		Key:     idempotencyKey(p.run, node.ID),
-		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
-		Vars:     p.vars(node, now),
-		Services: &services{e: p.e, run: *p.run, plan: p.plan, batch: p.data.batch},
-		Log: func(line string) {
-			p.write(db.RunWrite{}, event(EventLog, node.ID, attempt, "", line))
-		},
-		Emit: func(text string) {
-			p.write(db.RunWrite{}, event(EventText, node.ID, attempt, "", text))
-		},
-	}
-	for _, id := range node.Upstream {
-		r := p.results[id]
-		in.Upstream = append(in.Upstream, UpstreamResult{
-			NodeOutput: ai.NodeOutput{NodeID: id, Type: p.plan.Nodes[p.plan.ByID[id]].Type, Output: r.output},
-			Errors:     r.errors, Skipped: r.status == db.StageSkipped,
-		})
-	}
-	return in
-}
-
-func (p *progress) info() RunInfo {
-	r := p.run
-	info := RunInfo{
-		ID: r.ID, TraceID: r.TraceID, Definition: r.DefinitionName, DefinitionVersion: r.DefinitionVersion,
-		Source: r.Source, Environment: r.Environment, Trigger: r.Trigger, DeliveryID: r.DeliveryID,
-		IncidentID: r.IncidentID, ParentRunID: r.ParentRunID, Change: r.Change,
-	}
-	if p.e.o.PublicURL != "" {
-		info.URL = p.e.o.PublicURL + "/admin/runs/" + r.ID
-	}
-	return info
-}
-
-// idempotencyKey names one message of one node for one change of one incident, so that a receiver
-// recognises it on every attempt, also of a retried run. Without a change it is the run's own.
-func idempotencyKey(r *db.Run, nodeID string) string {
-	subject := "run/" + r.ID
-	if r.Change != "" {
-		subject = "incident/" + r.Change + "/" + r.DefinitionName
-	}
-	return subject + "/" + nodeID
-}
-
-// vars is the same data for expressions: results of upstream nodes, and nothing else.
-func (p *progress) vars(node *definition.PlanNode, now time.Time) expr.Vars {
-	nodes := make(map[string]any, len(node.Upstream))
-	for _, id := range node.Upstream {
-		r := p.results[id]
-		out := r.output
-		if out == nil {
-			out = map[string]any{}
-		}
-		nodes[id] = expr.NodeVar(out, r.errors, r.status == db.StageSkipped)
-	}
-	return p.data.vars(p.info(), nodes, now)
 }
 
 // clean is the text of an expression error without internals.

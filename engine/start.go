@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"penstock/db"
@@ -274,51 +273,4 @@ func plainObject(raw json.RawMessage) map[string]any {
 	}
 	object, _ := expr.Plain(doc).(map[string]any)
 	return object
-}
-
-// plan is a compiled definition version.
-type plan struct {
-	*definition.Plan
-	versionID string
-	types     map[string]NodeType
-	nodes     map[string]Node
-	ingest    *definition.PlanNode // the first ingest node, nil without one
-}
-
-// compiled caches what is made from definitions and channels. A version never changes, but the
-// channels it names may: everything is dropped when this process changes one, and after a moment
-// in case another did.
-type compiled struct {
-	mu      sync.Mutex
-	plans   map[string]*plan // by version id
-	names   map[string]named // by definition name
-	drivers map[string]built // by channel name
-}
-
-// named is a definition as webhooks look it up, for a moment: another process may change it.
-type named struct {
-	def   *db.PipelineDefinition
-	plan  *plan
-	err   error
-	until time.Time
-}
-
-// forget drops everything: definitions or channels have changed.
-func (c *compiled) forget() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.plans, c.names, c.drivers = map[string]*plan{}, map[string]named{}, map[string]built{}
-}
-
-func (c *compiled) driver(channel string) (built, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b, ok := c.drivers[channel]
-	return b, ok && time.Now().Before(b.until)
-}
-
-func (c *compiled) keep(channel string, b built) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drivers[channel] = b
 }

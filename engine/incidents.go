@@ -1,0 +1,329 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers/alerts"
+)
+
+// intakeState is what the deliveries of one transaction meet and change.
+type intakeState struct {
+	incidents map[string]*db.Incident           // by group key, not closed
+	firing    map[string]map[string]db.Severity // alerts that fire, by incident and alert id
+	known     map[string][]*db.Alert            // by source and fingerprint
+	changed   map[string]*db.Incident           // by id, to be saved
+	saved     map[string]*db.Alert              // by id, to be saved
+}
+
+// readIntakeState reads and locks. Incidents first: their lock keeps two deliveries about the same
+// problem apart, in whichever process they are.
+func readIntakeState(ctx context.Context, tx *db.Tx, jobs []*intakeJob) (*intakeState, error) {
+	st := &intakeState{
+		incidents: map[string]*db.Incident{}, firing: map[string]map[string]db.Severity{}, known: map[string][]*db.Alert{},
+		changed: map[string]*db.Incident{}, saved: map[string]*db.Alert{},
+	}
+	var groups []string
+	fingerprints := map[string][]string{}
+	for _, j := range jobs {
+		for i := range j.parsed.batch.Alerts {
+			a := &j.parsed.batch.Alerts[i]
+			groups = append(groups, groupKey(a))
+			fingerprints[j.parsed.source] = append(fingerprints[j.parsed.source], a.Fingerprint)
+		}
+	}
+	incidents, err := tx.IncidentsByGroup(ctx, unique(groups))
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for i := range incidents {
+		st.incidents[incidents[i].GroupKey] = &incidents[i]
+		ids = append(ids, incidents[i].ID)
+	}
+	if len(ids) > 0 {
+		firing, err := tx.FiringByIncident(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		for id, alerts := range firing {
+			st.firing[id] = map[string]db.Severity{}
+			for _, a := range alerts {
+				st.firing[id][a.ID] = a.Severity
+			}
+		}
+	}
+	for source, list := range fingerprints {
+		stored, err := tx.AlertsByKey(ctx, source, unique(list))
+		if err != nil {
+			return nil, err
+		}
+		for i := range stored {
+			key := source + "/" + stored[i].Fingerprint
+			st.known[key] = append(st.known[key], &stored[i])
+		}
+	}
+	return st, nil
+}
+
+func (st *intakeState) save(ctx context.Context, tx *db.Tx) error {
+	incidents := make([]db.Incident, 0, len(st.changed))
+	for _, id := range slices.Sorted(maps.Keys(st.changed)) {
+		incidents = append(incidents, *st.changed[id])
+	}
+	if err := tx.SaveIncidents(ctx, incidents); err != nil {
+		return err
+	}
+	records := make([]db.Alert, 0, len(st.saved))
+	for _, id := range slices.Sorted(maps.Keys(st.saved)) {
+		records = append(records, *st.saved[id])
+	}
+	return tx.SaveAlerts(ctx, records)
+}
+
+// apply brings alerts and incidents up to what the delivery says.
+func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now time.Time, publicURL string) error {
+	batch := p.batch.Alerts
+	o.Notes = append(o.Notes, p.batch.Notes...)
+	if p.batch.Truncated > 0 {
+		o.Notes = append(o.Notes, fmt.Sprintf("The sender left out %d more alerts of this group.", p.batch.Truncated))
+	}
+	groups := map[string]*group{}
+	var order []string
+	for i := range batch {
+		a := &batch[i]
+		key := groupKey(a)
+		g := groups[key]
+		if g == nil {
+			g = &group{incident: st.incidents[key], firing: map[string]db.Severity{}}
+			if g.incident != nil {
+				maps.Copy(g.firing, st.firing[g.incident.ID])
+				g.was = len(g.firing)
+			}
+			groups[key] = g
+			order = append(order, key)
+		}
+		g.alerts = append(g.alerts, i)
+		rec := o.match(st, a, p.source, deliveryID, now)
+		g.records = append(g.records, rec)
+		if rec.Status == string(alerts.Firing) {
+			g.firing[rec.ID] = rec.Severity
+		} else {
+			delete(g.firing, rec.ID)
+		}
+		// An older occurrence of the same alert whose resolve got lost ends where this one begins.
+		for _, old := range st.known[p.source+"/"+rec.Fingerprint] {
+			if rec.Status == string(alerts.Firing) && old.ID != rec.ID && old.Status == string(alerts.Firing) && old.StartsAt.Before(rec.StartsAt) {
+				old.Status, old.EndsAt, old.UpdatedAt = string(alerts.Resolved), rec.StartsAt, now
+				st.saved[old.ID] = old
+				delete(g.firing, old.ID)
+			}
+		}
+	}
+	for _, key := range order {
+		g := groups[key]
+		kind := g.settle(key, batch, p.source, now)
+		if g.incident == nil {
+			continue // resolved alerts of a problem nobody knows
+		}
+		st.incidents[key], st.firing[g.incident.ID], st.changed[g.incident.ID] = g.incident, g.firing, g.incident
+		for _, rec := range g.records {
+			rec.IncidentID = g.incident.ID
+		}
+		switch kind {
+		case ChangeCreated:
+			o.Opened++
+		case ChangeRepeated:
+		default:
+			o.Touched++
+		}
+		slices.SortStableFunc(g.alerts, func(a, b int) int { return severityOf(&batch[b]).Rank() - severityOf(&batch[a]).Rank() })
+		snapshot, err := json.Marshal(incidentData(g.incident, publicURL))
+		if err != nil {
+			return err
+		}
+		o.Incidents = append(o.Incidents, incidentChange{
+			ID: g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
+			Alerts: g.alerts, Incident: snapshot,
+		})
+	}
+	slices.SortStableFunc(o.Incidents, func(a, b incidentChange) int {
+		return cmp.Or(boolRank(b.changed())-boolRank(a.changed()), b.Severity.Rank()-a.Severity.Rank(),
+			boolRank(b.Kind != ChangeResolved)-boolRank(a.Kind != ChangeResolved))
+	})
+	return nil
+}
+
+// match finds the stored occurrence of an alert, or makes one, and brings it up to date.
+func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, deliveryID string, now time.Time) *db.Alert {
+	var rec *db.Alert
+	key := source + "/" + a.Fingerprint
+	for _, old := range st.known[key] {
+		if old.StartsAt.Equal(a.StartsAt) {
+			rec = old
+			break
+		}
+		// Sources that give no start mean the occurrence that is firing; so does a resolve whose start is not known.
+		if old.Status == string(alerts.Firing) && (a.StartsAt.IsZero() || a.Status == alerts.Resolved) {
+			rec = old
+		}
+	}
+	if rec == nil {
+		starts := a.StartsAt
+		if starts.IsZero() {
+			starts = now
+		}
+		fresh := &db.Alert{ID: newID(), Source: source, Fingerprint: a.Fingerprint, StartsAt: starts, CreatedAt: now}
+		describe(fresh, a, deliveryID, now)
+		o.Created++
+		if a.Status == alerts.Resolved {
+			o.Resolved++
+		}
+		st.known[key], st.saved[fresh.ID] = append(st.known[key], fresh), fresh
+		return fresh
+	}
+	before := *rec
+	describe(rec, a, deliveryID, now)
+	st.saved[rec.ID] = rec
+	switch {
+	case before.Status != rec.Status && rec.Status == string(alerts.Resolved):
+		o.Resolved++
+	case before.Status != rec.Status || before.Severity != rec.Severity:
+		o.Updated++
+	default:
+		rec.Repeats++
+		o.Updated++
+	}
+	return rec
+}
+
+// describe copies what the source says now.
+func describe(rec *db.Alert, a *alerts.Alert, deliveryID string, now time.Time) {
+	rec.Name, rec.Host, rec.Status = a.Name, a.Host, string(a.Status)
+	rec.Severity, rec.SeverityText = severityOf(a), a.SeverityText
+	rec.Summary, rec.Description = a.Summary, a.Description
+	rec.Labels, rec.Annotations, rec.URL = a.Labels, a.Annotations, a.URL
+	rec.Links = nil
+	if len(a.Links) > 0 {
+		rec.Links, _ = json.Marshal(a.Links) // strings only: cannot fail
+	}
+	rec.DeliveryID, rec.UpdatedAt, rec.EndsAt = deliveryID, now, time.Time{}
+	if a.Status == alerts.Resolved {
+		rec.EndsAt = now
+		if a.EndsAt != nil {
+			rec.EndsAt = *a.EndsAt
+		}
+	}
+}
+
+// group is the alerts of one delivery that belong to one incident.
+type group struct {
+	incident *db.Incident
+	alerts   []int // indexes into the batch
+	records  []*db.Alert
+	firing   map[string]db.Severity // alerts of the incident that fire after the delivery, by id
+	was      int                    // how many fired before
+}
+
+// settle brings the incident up to its alerts and says what changed.
+func (g *group) settle(key string, batch []alerts.Alert, source string, now time.Time) string {
+	lead := &batch[g.alerts[0]]
+	for _, i := range g.alerts {
+		if severityOf(&batch[i]).Rank() > severityOf(lead).Rank() {
+			lead = &batch[i]
+		}
+	}
+	severity := db.SeverityInfo
+	for _, s := range g.firing {
+		if s.Rank() > severity.Rank() {
+			severity = s
+		}
+	}
+	inc, kind := g.incident, ChangeRepeated
+	switch {
+	case inc == nil && len(g.firing) == 0:
+		return kind
+	case inc == nil:
+		kind = ChangeCreated
+		inc = &db.Incident{
+			ID: newID(), GroupKey: key, AlertName: lead.Name, Host: lead.Host, Source: source,
+			Status: db.IncidentOpen, Occurrence: 1, StartedAt: started(lead, now), CreatedAt: now,
+		}
+		g.incident = inc
+	case inc.Status == db.IncidentResolved && len(g.firing) > 0:
+		if g.was == len(g.firing) && !g.anyNew(now) {
+			break // a person resolved it while it still fires: the same alert again is no news
+		}
+		kind = ChangeReopened
+		inc.Status, inc.Occurrence, inc.StartedAt = db.IncidentOpen, inc.Occurrence+1, started(lead, now)
+		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.ResolvedAt = time.Time{}, "", time.Time{}
+	case inc.Status != db.IncidentResolved && len(g.firing) == 0:
+		kind = ChangeResolved
+		inc.Status, inc.ResolvedAt = db.IncidentResolved, now
+	case len(g.firing) > 0 && severity != inc.Severity && inc.Status != db.IncidentResolved:
+		kind = ChangeSeverity
+	}
+	if len(g.firing) > 0 && inc.Status != db.IncidentResolved {
+		inc.Severity = severity
+		inc.Title, inc.Summary = title(lead), lead.Summary
+	}
+	for _, rec := range g.records {
+		if rec.CreatedAt.Equal(now) {
+			inc.AlertCount++
+		}
+	}
+	inc.FiringCount, inc.UpdatedAt = len(g.firing), now
+	if kind != ChangeRepeated {
+		inc.Revision++
+	}
+	return kind
+}
+
+// anyNew reports whether the delivery brought an occurrence that was not known or not firing.
+func (g *group) anyNew(now time.Time) bool {
+	return slices.ContainsFunc(g.records, func(r *db.Alert) bool { return r.CreatedAt.Equal(now) })
+}
+
+func title(a *alerts.Alert) string {
+	if a.Host != "" {
+		return a.Name + " on " + a.Host
+	}
+	return a.Name
+}
+
+func started(a *alerts.Alert, now time.Time) time.Time {
+	if a.StartsAt.IsZero() {
+		return now
+	}
+	return a.StartsAt
+}
+
+func severityOf(a *alerts.Alert) db.Severity { return db.Severity(a.Severity) }
+
+// groupKey identifies a problem: the alert's name and the host it is about.
+func groupKey(a *alerts.Alert) string {
+	sum := sha256.Sum256([]byte(a.Name + "\x00" + strings.ToLower(a.Host)))
+	return hex.EncodeToString(sum[:16])
+}
+
+func unique(list []string) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
+func boolRank(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
