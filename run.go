@@ -129,11 +129,14 @@ func temporary(ctx context.Context, c *cli.Command, out io.Writer) (*app, func()
 }
 
 // working keeps the engine running while do does something.
-func (a *app) working(ctx context.Context, do func(context.Context) (engine.RunResult, error)) (engine.RunResult, error) {
+func (a *app) working(ctx context.Context, do func(context.Context) (engine.RunResult, error)) (_ engine.RunResult, err error) {
 	engineCtx, stop := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() { done <- a.engine.Run(engineCtx) }()
-	defer func() { stop(); <-done }()
+	defer func() {
+		stop()
+		err = errors.Join(err, <-done)
+	}()
 	if err := a.ready(ctx, done); err != nil {
 		return engine.RunResult{}, err
 	}

@@ -115,17 +115,22 @@ func (s *Service) commit(ctx context.Context) (token string, err error) {
 }
 
 func (s *Service) load(r *http.Request) (context.Context, error) {
-	token := ""
-	if c, err := r.Cookie(s.sessions.Cookie.Name); err == nil {
-		token = c.Value
+	return s.sessions.Load(r.Context(), s.cookie(r))
+}
+
+// cookie is the value of the session's cookie, "" without one.
+func (s *Service) cookie(r *http.Request) string {
+	c, err := r.Cookie(s.sessions.Cookie.Name)
+	if err != nil {
+		return ""
 	}
-	return s.sessions.Load(r.Context(), token)
+	return c.Value
 }
 
 // fromSession returns the user of the request's session. A session ends with the user's account and
 // with a change of the password.
 func (s *Service) fromSession(r *http.Request) (Principal, error) {
-	if _, err := r.Cookie(s.sessions.Cookie.Name); err != nil {
+	if s.cookie(r) == "" {
 		return Principal{}, nil
 	}
 	ctx, err := s.load(r)

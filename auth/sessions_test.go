@@ -37,13 +37,21 @@ func (b *browser) request() *http.Request {
 	return r
 }
 
+// reply is what a browser keeps of an answer.
+type reply struct {
+	header  http.Header
+	cookies []*http.Cookie
+}
+
 // do calls f and takes the answer's cookies.
-func (b *browser) do(f func(http.ResponseWriter, *http.Request) error) (*http.Response, error) {
+func (b *browser) do(f func(http.ResponseWriter, *http.Request) error) (reply, error) {
 	b.t.Helper()
 	w := httptest.NewRecorder()
 	err := f(w, b.request())
-	res := w.Result()
-	for _, c := range res.Cookies() {
+	result := w.Result()
+	defer func() { _ = result.Body.Close() }()
+	res := reply{result.Header, result.Cookies()}
+	for _, c := range res.cookies {
 		if c.MaxAge < 0 {
 			delete(b.cookies, c.Name)
 		} else {
@@ -200,7 +208,7 @@ func TestSession(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c := res.Cookies()[0]
+			c := res.cookies[0]
 			if c.Name != name || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.Domain != "" || c.Secure != strings.HasPrefix(url, "https") {
 				t.Errorf("%s: %+v", url, c)
 			}
@@ -236,8 +244,8 @@ func TestSession(t *testing.T) {
 		stolen := newBrowser(t, s, "198.51.100.7")
 		stolen.cookies["penstock_session"] = ann.cookies["penstock_session"]
 		res, err := ann.do(s.Logout)
-		if err != nil || res.Header.Get("Clear-Site-Data") == "" {
-			t.Fatal(res.Header, err)
+		if err != nil || res.header.Get("Clear-Site-Data") == "" {
+			t.Fatal(res.header, err)
 		}
 		if stolen.who() != "" || len(ann.cookies) != 0 {
 			t.Errorf("still signed in as %q; cookies %v", stolen.who(), ann.cookies)

@@ -57,7 +57,8 @@ func checkContent(r *http.Request) error {
 		return fault.New(fault.Unsupported, "The body is encoded (%q); send it as it is.", enc)
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || (kind != "application/json" && !(strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json"))) {
+	isJSON := kind == "application/json" || strings.HasPrefix(kind, "application/") && strings.HasSuffix(kind, "+json")
+	if err != nil || !isJSON {
 		return fault.New(fault.Unsupported, "The body must be JSON: send \"Content-Type: application/json\".")
 	}
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {

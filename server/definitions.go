@@ -78,7 +78,7 @@ func (s *Server) definitionList(w http.ResponseWriter, r *http.Request) error {
 		if !page.HasNext {
 			break
 		}
-		filter.Page.After = page.Cursors[len(page.Cursors)-1]
+		filter.After = page.Cursors[len(page.Cursors)-1]
 	}
 	return writeJSON(w, http.StatusOK, struct {
 		Definitions []definitionRow `json:"definitions"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"net/url"
 	"path"
@@ -103,8 +104,8 @@ func (s *Server) recover(w *recorder, r *http.Request) {
 	if cause == nil {
 		return
 	}
-	if cause == http.ErrAbortHandler {
-		panic(cause)
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
 	}
 	s.log.Error("handler panicked", "request_id", requestID(r.Context()), "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
 	if w.status != 0 {

@@ -37,7 +37,7 @@ func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 		if err != nil || limit < 1 || limit > 100 {
 			return fault.New(fault.Invalid, "limit=%q is not a number from 1 to 100.", text)
 		}
-		filter.Page.First = limit
+		filter.First = limit
 	}
 	for _, text := range q["status"] {
 		for word := range strings.SplitSeq(text, ",") {
