@@ -1,10 +1,7 @@
 package engine
 
 import (
-	"context"
 	"encoding/json"
-	"io"
-	"iter"
 	"log/slog"
 	"net/http"
 	"time"
@@ -142,41 +139,4 @@ type ChannelInput struct {
 	MustExist   bool
 	Actor       string
 	Admin       bool
-}
-
-// API of the engine; the bodies are in the files named.
-type _ interface {
-	// Run blocks until ctx ends: starts what is pending, takes over what the dead left (engine.go).
-	Run(ctx context.Context) error
-	// Ready is nil once runs can be accepted and worked (engine.go).
-	Ready(ctx context.Context) error
-	// Receive stores a delivery and starts its runs (receive.go). Errors are faults: Invalid (400, broken JSON),
-	// NotFound (unknown or inactive definition), *InvalidError / Unprocessable (422), Unavailable (503).
-	Receive(ctx context.Context, in Inbound) (Accepted, error)
-	Execute(ctx context.Context, in ExecuteInput) (*db.Run, error)
-	// Wait returns when the run has ended or ctx is done (then with the run as it is and no error).
-	Wait(ctx context.Context, runID string) (RunResult, error)
-	Result(ctx context.Context, runID string) (RunResult, error)
-	Results(ctx context.Context, runs []db.Run) ([]RunResult, error)
-	Cancel(ctx context.Context, runID, reason, actor string) (*db.Run, error)
-	// Retry continues a failed or cancelled run from its failed nodes.
-	Retry(ctx context.Context, runID, actor string) (*db.Run, error)
-	// Watch yields the run's events after the sequence, then live ones, and ends with the run (events.go).
-	Watch(ctx context.Context, runID string, after int64) iter.Seq2[db.RunEvent, error]
-
-	SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error)
-	DeleteDefinition(ctx context.Context, name string, expectedVersion *int) error
-	// Validate checks a draft: JSON or YAML.
-	Validate(ctx context.Context, config []byte) (Validation, error)
-	Catalog(ctx context.Context) (definition.Catalog, error)
-	NodeTypes() []NodeType
-
-	SaveChannel(ctx context.Context, in ChannelInput) (ch *db.Channel, created bool, err error)
-	DeleteChannel(ctx context.Context, name string) error
-	// TestChannel sends a test message through the channel and records the outcome.
-	TestChannel(ctx context.Context, name string) (notify.Receipt, error)
-	AcknowledgeIncident(ctx context.Context, id, actor string) (*db.Incident, error)
-	ResolveIncident(ctx context.Context, id, actor string) (*db.Incident, error)
-	// Apply saves definitions and channels from a directory (*.json, *.yaml) (apply.go).
-	Apply(ctx context.Context, dir string, prune, dryRun bool, actor string, out io.Writer) error
 }
