@@ -86,6 +86,10 @@ func run(ctx context.Context, o options) error {
 	if o.short {
 		p = short
 	}
+	others, err := loadAverage() // before the build, which is a load too
+	if err != nil {
+		return fmt.Errorf("%w: the benchmark needs Linux", err)
+	}
 	dir, err := os.MkdirTemp("", "penstock-bench-")
 	if err != nil {
 		return err
@@ -101,7 +105,7 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	r := report{
-		Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(),
+		Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(), OthersLoad: others,
 		Revision: revision(ctx), LoadSeconds: p.load.Seconds(), BinaryMB: float64(info.Size()) / 1e6,
 	}
 	for _, store := range []string{sqlite, postgres} {

@@ -14,6 +14,7 @@ type report struct {
 	Revision    string        `json:"revision,omitempty"`
 	Go          string        `json:"go"`
 	CPUs        int           `json:"cpus"`
+	OthersLoad  float64       `json:"load_average_before"` // above 0.5 somebody else uses the machine
 	LoadSeconds float64       `json:"load_seconds"`
 	BinaryMB    float64       `json:"binary_mb"`
 	Stores      []storeReport `json:"stores"`
@@ -74,6 +75,9 @@ func at(all []measurement, senders int) measurement {
 func (r *report) print(w io.Writer) error {
 	fmt.Fprintf(w, "%s, %d CPUs, %s, %.0f s per load; generator and receiver on the same machine\n",
 		r.Time.Format("2006-01-02 15:04 MST"), r.CPUs, r.Go, r.LoadSeconds)
+	if r.OthersLoad > 0.5 {
+		fmt.Fprintf(w, "the load average was %.1f before it began: others use the machine, and every figure suffers\n", r.OthersLoad)
+	}
 	if r.Revision != "" {
 		fmt.Fprintf(w, "revision %s\n", r.Revision)
 	}
