@@ -69,14 +69,14 @@ func alertsByIncident(ctx context.Context, q *bun.SelectQuery, incidentIDs []str
 }
 
 // AlertsByKey returns what an occurrence (source, fingerprint, starts_at) is compared with: of each fingerprint
-// the firing alerts and the one that began last. Take the locks of IncidentsByGroup first, or another intake of
-// the same alerts may go between.
-func (tx *Tx) AlertsByKey(ctx context.Context, source string, fingerprints []string) ([]Alert, error) {
+// the firing alerts, the one that began last, and those that began at one of the given times. Take the locks of
+// IncidentsByGroup first, or another intake of the same alerts may go between.
+func (tx *Tx) AlertsByKey(ctx context.Context, source string, fingerprints []string, starts []time.Time) ([]Alert, error) {
 	var alerts []Alert
 	newest := tx.idb.NewSelect().TableExpr("alerts AS n").ColumnExpr("MAX(n.starts_at)").
 		Where("n.source = al.source").Where("n.fingerprint = al.fingerprint")
 	err := tx.idb.NewSelect().Model(&alerts).Where("source = ?", source).Where("fingerprint IN (?)", bun.List(fingerprints)).
-		Where("(al.status = 'firing' OR al.starts_at = (?))", newest).
+		Where("(al.status = 'firing' OR al.starts_at = (?) OR al.starts_at IN (?))", newest, bun.List(starts)).
 		Order("fingerprint", "starts_at").Scan(tx.ctx(ctx))
 	return alerts, wrap(err, "read alerts")
 }

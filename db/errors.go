@@ -47,6 +47,16 @@ func wrap(err error, doing string) error {
 	return err
 }
 
+// IsDown reports whether err says that the database cannot work at the moment: what was asked may be asked again.
+func IsDown(err error) bool {
+	f, ok := errors.AsType[*fault.Error](err)
+	if !ok || f.Code != fault.Unavailable {
+		return false
+	}
+	_, down := unavailable(f.Err)
+	return down
+}
+
 // found is wrap for a query of one row: no row becomes fault.NotFound with the given sentence.
 func found(err error, doing, sentence string, args ...any) error {
 	if errors.Is(err, sql.ErrNoRows) {
@@ -93,7 +103,7 @@ func unavailable(err error) (sentence string, ok bool) {
 	_, isNet := errors.AsType[net.Error](err)
 	_, isConnect := errors.AsType[*pgconn.ConnectError](err)
 	if isNet || isConnect || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) ||
-		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, context.DeadlineExceeded) {
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) || errors.Is(err, context.DeadlineExceeded) {
 		return "The database does not answer. Try again in a few seconds.", true
 	}
 	return "", false

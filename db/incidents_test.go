@@ -69,13 +69,13 @@ func TestIntake(t *testing.T) {
 		last.Status, last.Repeats, last.Labels = "firing", 3, map[string]string{"b": "2"}
 		must(t, s.InTx(ctx, func(tx *db.Tx) error {
 			got := ""
-			for _, a := range value(tx.AlertsByKey(ctx, "alertmanager", []string{"f1", "f2", "f3"}))(t) {
+			for _, a := range value(tx.AlertsByKey(ctx, "alertmanager", []string{"f1", "f2", "f3"}, []time.Time{at.Add(-time.Hour)}))(t) {
 				got += fmt.Sprintf("%s %s %v;", a.Fingerprint, a.Status, a.StartsAt.Equal(at))
 			}
-			if want := "f1 resolved true;f2 firing false;f2 resolved true;"; got != want {
+			if want := "f1 resolved false;f1 resolved true;f2 firing false;f2 resolved true;"; got != want {
 				t.Errorf("alerts by key: %s, want %s", got, want)
 			}
-			if other := value(tx.AlertsByKey(ctx, "grafana", []string{"f1"}))(t); len(other) != 0 {
+			if other := value(tx.AlertsByKey(ctx, "grafana", []string{"f1"}, nil))(t); len(other) != 0 {
 				t.Errorf("alerts of another source: %v", other)
 			}
 			found := value(tx.IncidentsByGroup(ctx, []string{"db1"}))(t)

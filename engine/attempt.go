@@ -97,7 +97,7 @@ func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time
 		Key:     idempotencyKey(p.run, node.ID),
 		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
 		Vars:     p.vars(node, now),
-		Services: &services{e: p.e, run: *p.run, plan: p.plan, batch: p.data.batch},
+		Services: &services{e: p.e, run: *p.run, plan: p.plan, batch: p.data.batch, intake: p.data.intake},
 		Log: func(line string) {
 			p.write(db.RunWrite{}, event(EventLog, node.ID, attempt, "", line))
 		},

@@ -263,11 +263,12 @@ func buildKind[T any](ctx context.Context, e *Engine, k drivers.Kind[T], config 
 // services is what the engine does for one attempt of a node. It has copies: attempts run beside
 // each other and beside the run's own goroutine.
 type services struct {
-	e     *Engine
-	run   db.Run
-	plan  *plan
-	batch *parsed
-	taken *taken
+	e      *Engine
+	run    db.Run
+	plan   *plan
+	batch  *parsed
+	intake *intakeOutcome // of a run whose delivery has been taken in
+	taken  *taken
 }
 
 // built keeps drivers of stored channels until something changes, so that a message does not cost

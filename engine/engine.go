@@ -14,6 +14,7 @@ import (
 	_ "github.com/dbos-inc/dbos-transact-golang/dbos/driver/sqlite"
 	"github.com/dbos-inc/dbos-transact-golang/dbos/internals"
 	"github.com/google/uuid"
+	lru "github.com/hashicorp/golang-lru/v2"
 
 	"penstock/db"
 	"penstock/engine/definition"
@@ -47,10 +48,14 @@ type Engine struct {
 	fresh    sync.Map      // run id → *progress: accepted here, not yet picked up by its workflow
 	live     sync.Map      // run id → context.CancelCauseFunc
 	intakes  chan *intakeJob
-	load     atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
-	launched atomic.Bool
-	stopping chan struct{} // closed when no new stage may start
-	wg       sync.WaitGroup
+	starting sync.Map // run ids handed to the workflow engine and not yet picked up
+
+	reading    sync.Mutex // one delivery is read back at a time
+	deliveries *lru.Cache[string, keptDelivery]
+	load       atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
+	launched   atomic.Bool
+	stopping   chan struct{} // closed when no new stage may start
+	wg         sync.WaitGroup
 }
 
 // New opens an engine on a migrated store, with the workflow library's own tables. It starts
@@ -78,6 +83,10 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		intakes:  make(chan *intakeJob, intakeBatch),
 		stopping: make(chan struct{}),
 	}
+	var err error
+	if e.deliveries, err = lru.New[string, keptDelivery](16); err != nil {
+		return nil, err
+	}
 	types := make([]definition.Type, len(o.Types))
 	for i, t := range o.Types {
 		types[i] = t.Type
@@ -99,7 +108,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	}
 	config.ExecutorID = e.id
 	// Two processes that migrate at the same moment break each other: one at a time.
-	err := o.Store.WithAdvisoryLock(ctx, "penstock engine migration", func() error {
+	err = o.Store.WithAdvisoryLock(ctx, "penstock engine migration", func() error {
 		dc, err := dbos.NewContext(context.WithoutCancel(ctx), config)
 		e.dbos = dc
 		return err
@@ -165,6 +174,7 @@ func (e *Engine) Ready(ctx context.Context) error {
 func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 	e.load.Add(1)
 	defer e.load.Add(-1)
+	e.starting.Delete(runID)
 	p, err := e.pickUp(ctx, runID)
 	if err == nil {
 		defer p.release()
@@ -188,6 +198,9 @@ func (e *Engine) startSoon(runs ...db.Run) {
 		return // the sweeper of the next start finds them
 	}
 	e.load.Add(int64(len(runs)))
+	for _, r := range runs {
+		e.starting.Store(r.ID, nil)
+	}
 	e.wg.Go(func() {
 		for _, r := range runs {
 			_, err := dbos.RunWorkflow(e.dbos, e.workflow, r.ID, dbos.WithWorkflowID(fmt.Sprintf("%s:%d", r.ID, r.Epoch)))
@@ -196,6 +209,7 @@ func (e *Engine) startSoon(runs ...db.Run) {
 				if p, ok := e.fresh.LoadAndDelete(r.ID); ok {
 					p.(*progress).release()
 				}
+				e.starting.Delete(r.ID)
 				e.log.Error("start run", "run_id", r.ID, "error", err)
 			}
 		}
@@ -225,7 +239,7 @@ func (e *Engine) sweep(ctx context.Context) {
 			continue
 		}
 		for _, r := range runs {
-			if _, mine := e.fresh.Load(r.ID); !mine {
+			if _, handed := e.starting.Load(r.ID); !handed {
 				e.startSoon(r)
 			}
 		}

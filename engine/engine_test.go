@@ -442,6 +442,72 @@ func TestDeliveries(t *testing.T) {
 		if len(back) != 2 || s.script.last("tell").Incident["occurrence"] != int64(2) {
 			t.Errorf("reopen: %d runs, %v", len(back), s.script.last("tell").Incident)
 		}
+		t.Run("each occurrence is its own", func(t *testing.T) {
+			alert := func(name, status string, hour int) string {
+				ends := "0001-01-01T00:00:00Z"
+				if status == "resolved" {
+					ends = fmt.Sprintf("2026-01-02T%02d:30:00Z", hour)
+				}
+				return fmt.Sprintf(`{"status":%q,"labels":{"alertname":%q,"instance":"h1","severity":"warning"},"startsAt":"2026-01-02T%02d:00:00Z","endsAt":%q,"fingerprint":%q}`, status, name, hour, ends, name)
+			}
+			send := func(alerts ...string) engine.RunResult {
+				t.Helper()
+				r := post([]byte(`{"version":"4","groupKey":"k","status":"firing","receiver":"r","alerts":[` + strings.Join(alerts, ",") + `]}`))[0]
+				if r.Status != db.RunCompleted {
+					t.Fatalf("%s: %v", r.Status, r.Error)
+				}
+				return r
+			}
+			status := func(r engine.RunResult) db.IncidentStatus {
+				t.Helper()
+				inc, err := s.store.Incident(t.Context(), *r.IncidentID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return inc.Status
+			}
+			first := send(alert("Flap", "firing", 12))
+			send(alert("Flap", "firing", 13)) // the resolve of 12:00 is late
+			if r := send(alert("Flap", "resolved", 12)); status(first) != db.IncidentOpen || r.NodeResults["tell"].SkipReason != "repeat" {
+				t.Errorf("the late resolve of an older occurrence ended the one that fires: %s", status(first))
+			}
+			if send(alert("Flap", "resolved", 11)); status(first) != db.IncidentOpen {
+				t.Error("the resolve of an occurrence nobody has seen ended a later one")
+			}
+			if r := send(alert("Flap", "firing", 12), alert("New", "firing", 14)); *r.IncidentID == *first.IncidentID || r.NodeResults["tell"].Status != db.StageSucceeded {
+				t.Error("old news beside a new alert hid it")
+			}
+			if send(alert("Flap", "resolved", 13)); status(first) != db.IncidentResolved {
+				t.Errorf("resolved, but the incident is %s", status(first))
+			}
+			if send(alert("Flap", "firing", 12)); status(first) != db.IncidentResolved {
+				t.Error("news of an occurrence that is over opened the incident again")
+			}
+		})
+		t.Run("a body with many hosts is a run for each", func(t *testing.T) {
+			const hosts = 300
+			list := make([]string, hosts)
+			for i := range list {
+				list[i] = fmt.Sprintf(`{"status":"firing","labels":{"alertname":"Many","instance":"host%d"},"startsAt":"2026-01-02T03:04:05Z","fingerprint":"many%d"}`, i, i)
+			}
+			told := s.script.count("tell")
+			a, err := s.Receive(t.Context(), engine.Inbound{Definition: "named", ContentType: "application/json",
+				Body: []byte(`{"version":"4","groupKey":"k","status":"firing","receiver":"r","alerts":[` + strings.Join(list, ",") + `]}`)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.wait(*a.RunID)
+			children, err := s.store.Runs(t.Context(), db.RunFilter{ParentRunID: *a.RunID, Page: db.Page{First: 500}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range children.Items {
+				s.wait(c.ID)
+			}
+			if got := s.script.count("tell") - told; got != hosts || len(children.Items) != hosts-1 {
+				t.Errorf("told %d times by %d further runs, want %d", got, len(children.Items), hosts)
+			}
+		})
 		t.Run("a body without alerts is kept and refused", func(t *testing.T) {
 			_, err := s.Receive(t.Context(), engine.Inbound{Definition: "named", Source: "alertmanager", Body: []byte(`{"version":"4","groupKey":"x","alerts":[]}`)})
 			if !errors.Is(err, alerts.ErrNoAlerts) {

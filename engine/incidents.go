@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -34,9 +33,11 @@ func readIntakeState(ctx context.Context, tx *db.Tx, jobs []*intakeJob) (*intake
 	}
 	var groups []string
 	fingerprints := map[string][]string{}
+	var starts []time.Time
 	for _, j := range jobs {
 		for i := range j.parsed.batch.Alerts {
 			a := &j.parsed.batch.Alerts[i]
+			starts = append(starts, a.StartsAt)
 			groups = append(groups, groupKey(a))
 			fingerprints[j.parsed.source] = append(fingerprints[j.parsed.source], a.Fingerprint)
 		}
@@ -63,7 +64,7 @@ func readIntakeState(ctx context.Context, tx *db.Tx, jobs []*intakeJob) (*intake
 		}
 	}
 	for source, list := range fingerprints {
-		stored, err := tx.AlertsByKey(ctx, source, unique(list))
+		stored, err := tx.AlertsByKey(ctx, source, unique(list), starts)
 		if err != nil {
 			return nil, err
 		}
@@ -94,9 +95,6 @@ func (st *intakeState) save(ctx context.Context, tx *db.Tx) error {
 func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now time.Time, publicURL string) error {
 	batch := p.batch.Alerts
 	o.Notes = append(o.Notes, p.batch.Notes...)
-	if p.batch.Truncated > 0 {
-		o.Notes = append(o.Notes, fmt.Sprintf("The sender left out %d more alerts of this group.", p.batch.Truncated))
-	}
 	groups := map[string]*group{}
 	var order []string
 	for i := range batch {
@@ -165,45 +163,52 @@ func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now
 
 // match finds the stored occurrence of an alert, or makes one, and brings it up to date.
 func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, deliveryID string, now time.Time) *db.Alert {
-	var rec *db.Alert
 	key := source + "/" + a.Fingerprint
-	for _, old := range st.known[key] {
-		if old.StartsAt.Equal(a.StartsAt) {
-			rec = old
-			break
-		}
-		// Sources that give no start mean the occurrence that is firing; so does a resolve whose start is not known.
-		if old.Status == string(alerts.Firing) && (a.StartsAt.IsZero() || a.Status == alerts.Resolved) {
-			rec = old
-		}
-	}
+	rec, newer := find(st.known[key], a)
 	if rec == nil {
-		starts := a.StartsAt
-		if starts.IsZero() {
-			starts = now
-		}
-		fresh := &db.Alert{ID: newID(), Source: source, Fingerprint: a.Fingerprint, StartsAt: starts, CreatedAt: now}
-		describe(fresh, a, deliveryID, now)
+		rec = &db.Alert{ID: newID(), Source: source, Fingerprint: a.Fingerprint, StartsAt: started(a, now), CreatedAt: now}
+		st.known[key] = append(st.known[key], rec)
 		o.Created++
 		if a.Status == alerts.Resolved {
 			o.Resolved++
 		}
-		st.known[key], st.saved[fresh.ID] = append(st.known[key], fresh), fresh
-		return fresh
+		describe(rec, a, deliveryID, now)
+	} else {
+		before := *rec
+		describe(rec, a, deliveryID, now)
+		if before.Status != rec.Status && rec.Status == string(alerts.Resolved) {
+			o.Resolved++
+		} else {
+			o.Updated++
+		}
+		if before.Status == rec.Status && before.Severity == rec.Severity {
+			rec.Repeats++
+		}
 	}
-	before := *rec
-	describe(rec, a, deliveryID, now)
+	if newer != nil && rec.Status == string(alerts.Firing) {
+		// News of an occurrence that a later one has followed: it is over, whatever this old message says.
+		rec.Status, rec.EndsAt = string(alerts.Resolved), newer.StartsAt
+	}
 	st.saved[rec.ID] = rec
-	switch {
-	case before.Status != rec.Status && rec.Status == string(alerts.Resolved):
-		o.Resolved++
-	case before.Status != rec.Status || before.Severity != rec.Severity:
-		o.Updated++
-	default:
-		rec.Repeats++
-		o.Updated++
-	}
 	return rec
+}
+
+// find returns the stored occurrence that an alert means, nil if there is none, and one that began
+// later, if there is one.
+func find(known []*db.Alert, a *alerts.Alert) (rec, newer *db.Alert) {
+	for _, old := range known {
+		switch {
+		case old.StartsAt.Equal(a.StartsAt):
+			rec = old
+		case !a.StartsAt.IsZero() && old.StartsAt.After(a.StartsAt):
+			newer = old
+		case rec == nil && old.Status == string(alerts.Firing) && (a.StartsAt.IsZero() || a.Status == alerts.Resolved):
+			// A source that gives no start means the occurrence that fires. A resolve whose own start nobody
+			// has seen ends what began before it.
+			rec = old
+		}
+	}
+	return rec, newer
 }
 
 // describe copies what the source says now.

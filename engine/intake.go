@@ -51,15 +51,17 @@ func (o *intakeOutcome) of(incidentID string, p *parsed) IntakeResult {
 		Source: o.Source, AlertsCreated: o.Created, AlertsUpdated: o.Updated, AlertsResolved: o.Resolved,
 		IncidentsCreated: o.Opened, IncidentsUpdated: o.Touched, Notes: o.Notes,
 	}
-	for _, c := range o.Incidents {
-		r.IncidentIDs = append(r.IncidentIDs, c.ID)
-	}
 	if len(o.Incidents) == 0 {
 		return r
 	}
 	c := o.Incidents[0]
-	if i := slices.IndexFunc(o.Incidents, func(c incidentChange) bool { return c.ID == incidentID }); i >= 0 {
+	if i := slices.IndexFunc(o.Incidents, func(c incidentChange) bool { return c.ID == incidentID }); i > 0 {
 		c = o.Incidents[i]
+		r.IncidentIDs = []string{c.ID} // a child run; the first run lists them all
+	} else {
+		for _, c := range o.Incidents {
+			r.IncidentIDs = append(r.IncidentIDs, c.ID)
+		}
 	}
 	r.IncidentID, r.Severity, r.Changed, r.Incident = c.ID, c.Severity, c.changed(), plainObject(c.Incident)
 	if c.changed() {
@@ -91,23 +93,33 @@ type intakeJob struct {
 
 // takeIn is the intake of one delivery: alerts, incidents, and a child run for every further
 // incident that changed. It is done once, however often it is called. Deliveries that come at the same
-// time share a transaction.
+// time share a transaction. While the store is away it waits, until ctx ends: that is nobody's failure.
 func (e *Engine) takeIn(ctx context.Context, run *db.Run, plan *plan, deliveryID string, p *parsed) (*intakeOutcome, error) {
-	j := &intakeJob{run: run, plan: plan, delivery: deliveryID, parsed: p, done: make(chan struct{})}
-	select {
-	case e.intakes <- j:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	for tries := 1; ; tries++ {
+		j := &intakeJob{run: run, plan: plan, delivery: deliveryID, parsed: p, done: make(chan struct{})}
+		select {
+		case e.intakes <- j:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		select {
+		case <-j.done:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		if j.err == nil {
+			return &j.out, nil
+		}
+		// A conflict is another process that stored the same at the same moment; the next try sees it.
+		if !db.IsDown(j.err) && tries >= 5 {
+			return nil, fmt.Errorf("take in delivery %s: %w", deliveryID, j.err)
+		}
+		select {
+		case <-time.After(min(time.Duration(tries)*200*time.Millisecond, 2*time.Second)):
+		case <-ctx.Done():
+			return nil, fault.Retry(j.err, 0)
+		}
 	}
-	select {
-	case <-j.done:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	if j.err != nil {
-		return nil, fmt.Errorf("take in delivery %s: %w", deliveryID, j.err)
-	}
-	return &j.out, nil
 }
 
 const intakeBatch = 64
@@ -133,14 +145,11 @@ func (e *Engine) takeAllIn(ctx context.Context) {
 		err := e.takeBatchIn(ctx, batch)
 		for _, j := range batch {
 			// One bad delivery must not refuse the others; a store that is away refuses all.
-			if j.err = err; err != nil && len(batch) > 1 && !fault.Is(err, fault.Unavailable) {
+			if j.err = err; err != nil && len(batch) > 1 && !db.IsDown(err) {
 				j.err = e.takeBatchIn(ctx, []*intakeJob{j})
 			}
-			if fault.Is(j.err, fault.Unavailable) {
-				j.err = fault.Retry(j.err, 0)
-			}
 			if j.err == nil {
-				e.startSoon(j.children...)
+				e.startChildren(j)
 			}
 			close(j.done)
 		}
@@ -208,6 +217,17 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 	})
 }
 
+// startChildren starts the runs of further incidents with what is known already: a body with a thousand
+// hosts must not be read a thousand times.
+func (e *Engine) startChildren(j *intakeJob) {
+	for _, child := range j.children {
+		data := &runData{payload: j.parsed.payload, batch: j.parsed, intake: &j.out}
+		data.see(j.out.of(child.IncidentID, j.parsed))
+		e.fresh.Store(child.ID, e.prepare(child, j.plan, data, nil))
+	}
+	e.startSoon(j.children...)
+}
+
 // childRuns are the runs for the further incidents of a delivery: the run itself works the first.
 func childRuns(run *db.Run, plan *plan, out *intakeOutcome, now time.Time) []db.Run {
 	if run.ParentRunID != "" || len(out.Incidents) < 2 {
@@ -240,6 +260,11 @@ type taken struct {
 // Intake implements [Services].
 func (s *services) Intake(ctx context.Context, run RunInfo, payload any, driver string) (IntakeResult, error) {
 	p, deliveryID := s.batch, run.DeliveryID
+	if s.intake != nil {
+		r := s.intake.of(s.run.IncidentID, p)
+		s.taken = &taken{p, r}
+		return r, nil
+	}
 	if deliveryID == "" {
 		// Executed by hand or API: the payload is the delivery, under the run's own id.
 		var err error
@@ -283,7 +308,10 @@ func (e *Engine) intakePayload(ctx context.Context, run *db.Run, payload any, dr
 		ID: run.ID, TraceID: run.TraceID, Source: p.source, Definition: run.DefinitionName,
 		ContentType: "application/json", Body: body, Parsed: raw, Status: "accepted", ReceivedAt: now,
 	}})
-	if err != nil && !fault.Is(err, fault.Conflict) { // there since an earlier attempt
+	switch {
+	case db.IsDown(err):
+		return nil, fault.Retry(err, 0)
+	case err != nil && !fault.Is(err, fault.Conflict): // there since an earlier attempt
 		return nil, err
 	}
 	return p, nil

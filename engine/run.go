@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
@@ -193,7 +192,7 @@ func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, no
 	if node.SkipIf != nil {
 		hit, err := boolean(ctx, node.SkipIf, vars)
 		if err != nil {
-			return "", fault.Wrap(err, fault.Unprocessable, "skip_if_condition cannot be evaluated: %s", clean(err))
+			return "", fault.Wrap(err, fault.Unprocessable, "skip_if_condition cannot be evaluated. %s", fault.Of(err).Message)
 		}
 		if hit {
 			return "skip_if_condition: " + node.SkipIfCondition, nil
@@ -202,7 +201,7 @@ func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, no
 	if node.RunIf != nil {
 		hit, err := boolean(ctx, node.RunIf, vars)
 		if err != nil {
-			return "", fault.Wrap(err, fault.Unprocessable, "when cannot be evaluated: %s", clean(err))
+			return "", fault.Wrap(err, fault.Unprocessable, "when cannot be evaluated. %s", fault.Of(err).Message)
 		}
 		if !hit {
 			return "when is false: " + node.When, nil
@@ -218,7 +217,7 @@ func boolean(ctx context.Context, program *expr.Program, vars expr.Vars) (bool, 
 	}
 	b, ok := v.(bool)
 	if !ok {
-		return false, fmt.Errorf("the result is not true or false but %T", v)
+		return false, fault.New(fault.Unprocessable, "The result is not true or false.")
 	}
 	return b, nil
 }
@@ -262,7 +261,11 @@ func (p *progress) settle(o outcome) {
 		return
 	}
 
-	st.failures++
+	if db.IsDown(o.err) { // our own store was away: not the node's failure, tried again until it is back
+		o.err = fault.Retry(o.err, 0)
+	} else {
+		st.failures++
+	}
 	message := fault.Of(o.err).Message
 	if fault.Of(o.err).Code == fault.Internal {
 		p.e.log.Error("node failed", "run_id", p.run.ID, "node_id", node.ID, "attempt", st.attempt, "error", o.err)
@@ -270,7 +273,7 @@ func (p *progress) settle(o outcome) {
 	row.Errors = []string{message}
 	after, mayPass := fault.Retryable(o.err)
 	if mayPass && st.failures <= node.MaxRetries && p.failure == "" {
-		st.notBefore = now.Add(backoff(st.failures, after))
+		st.notBefore = now.Add(backoff(max(st.failures, 1), after))
 		row.Status, row.NotBefore = db.StageRetrying, st.notBefore
 		st.status = db.StageRetrying
 		p.write(db.RunWrite{Stages: []db.StageExecution{row}},
@@ -349,6 +352,3 @@ func (p *progress) finish(ctx context.Context) db.RunStatus {
 	}
 	return status
 }
-
-// clean is the text of an expression error without internals.
-func clean(err error) string { return strings.TrimSuffix(strings.TrimSpace(err.Error()), ".") + "." }

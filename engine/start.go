@@ -19,7 +19,8 @@ import (
 // runData is what a run knows from outside its nodes.
 type runData struct {
 	payload  any
-	batch    *parsed // of the run's delivery, nil without one
+	batch    *parsed        // of the run's delivery, nil without one
+	intake   *intakeOutcome // of the run's delivery, nil before it was taken in
 	incident map[string]any
 	alerts   []map[string]any
 
@@ -212,20 +213,13 @@ const branchNotTaken = "the branch that leads here was not taken"
 func (e *Engine) dataOf(ctx context.Context, run *db.Run) (*runData, error) {
 	d := &runData{}
 	if run.DeliveryID != "" {
-		delivery, err := e.store.Delivery(ctx, run.DeliveryID)
-		if err != nil {
-			return nil, err
-		}
-		if d.batch, err = e.parsedOf(delivery); err != nil {
+		var err error
+		if d.batch, d.intake, err = e.deliveryOf(ctx, run.DeliveryID); err != nil {
 			return nil, err
 		}
 		d.payload = d.batch.payload
-		if len(delivery.Intake) > 0 {
-			var out intakeOutcome
-			if err := json.Unmarshal(delivery.Intake, &out); err != nil {
-				return nil, fmt.Errorf("intake of delivery %s: %w", delivery.ID, err)
-			}
-			d.see(out.of(run.IncidentID, d.batch))
+		if d.intake != nil {
+			d.see(d.intake.of(run.IncidentID, d.batch))
 		}
 		return d, nil
 	}
@@ -240,6 +234,35 @@ func (e *Engine) dataOf(ctx context.Context, run *db.Run) (*runData, error) {
 		return d, e.seeIncident(ctx, d, run.IncidentID)
 	}
 	return d, nil
+}
+
+// deliveryOf reads a delivery back as it was understood, and its intake if it is done. Many runs may
+// have one delivery: what is read is kept for the next of them.
+func (e *Engine) deliveryOf(ctx context.Context, id string) (*parsed, *intakeOutcome, error) {
+	e.reading.Lock()
+	defer e.reading.Unlock()
+	if kept, ok := e.deliveries.Get(id); ok {
+		return kept.parsed, kept.intake, nil
+	}
+	delivery, err := e.store.Delivery(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := e.parsedOf(delivery)
+	if err != nil || len(delivery.Intake) == 0 {
+		return p, nil, err
+	}
+	out := &intakeOutcome{}
+	if err := json.Unmarshal(delivery.Intake, out); err != nil {
+		return nil, nil, fmt.Errorf("intake of delivery %s: %w", id, err)
+	}
+	e.deliveries.Add(id, keptDelivery{p, out})
+	return p, out, nil
+}
+
+type keptDelivery struct {
+	parsed *parsed
+	intake *intakeOutcome
 }
 
 // seeIncident gives the run an incident and its alerts as they are now.
