@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/urfave/cli/v3"
 
 	"penstock/engine"
+	"penstock/fault"
 )
 
 // version is set when a release is built; otherwise the revision is shown.
@@ -45,7 +47,11 @@ func report(err error) {
 	if errors.Is(err, errSilent) {
 		return
 	}
-	fmt.Fprintln(os.Stderr, "penstock:", err)
+	text := err.Error()
+	if f, ok := errors.AsType[*fault.Error](err); ok && f.Code != fault.Internal && f.Code != fault.Unavailable {
+		text = strings.Replace(text, f.Error(), f.Message, 1) // the message says it all; its cause is for the log
+	}
+	fmt.Fprintln(os.Stderr, "penstock:", text)
 	if invalid, ok := errors.AsType[*engine.InvalidError](err); ok {
 		for _, issue := range append(invalid.Validation.Errors, invalid.Validation.Warnings...) {
 			fmt.Fprintf(os.Stderr, "  %s: %s: %s\n", orRoot(issue.Path), issue.Severity, issue.Message)

@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"penstock/db"
+	"penstock/drivers/alerts/strictjson"
 	"penstock/engine/definition"
 	"penstock/fault"
 )
@@ -38,39 +39,78 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	if err != nil {
 		return err
 	}
-	names := slices.Sorted(maps.Keys(files))
-	var problems []error
-	apply := func(channels bool) {
-		for _, path := range names {
-			f := files[path]
-			if (f.Driver != "") != channels {
-				continue
+	if err := e.checkFiles(ctx, files); err != nil {
+		return err
+	}
+	paths := slices.Sorted(maps.Keys(files))
+	slices.SortStableFunc(paths, func(a, b string) int { // channels first: definitions name them
+		return boolRank(files[b].Driver != "") - boolRank(files[a].Driver != "")
+	})
+	keep := map[string]bool{}
+	for _, path := range paths {
+		f := files[path]
+		what := f.kind() + " " + f.Name + " would be saved"
+		if !dryRun {
+			if what, err = e.applyOne(ctx, f, actor); err != nil {
+				return fmt.Errorf("%s: %w", filepath.Base(path), err)
 			}
-			what, err := e.applyOne(ctx, f, dryRun, actor)
-			if err != nil {
-				problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
-				continue
-			}
-			_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
 		}
-	}
-	apply(true)
-	if len(problems) == 0 {
-		apply(false)
-	}
-	if len(problems) > 0 {
-		return errors.Join(problems...)
+		_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
+		keep[f.Name] = keep[f.Name] || f.Driver == ""
 	}
 	if !prune {
 		return nil
 	}
-	keep := map[string]bool{}
-	for _, f := range files {
+	return e.prune(ctx, keep, dryRun, out)
+}
+
+func (f AppliedFile) kind() string {
+	if f.Driver != "" {
+		return "channel"
+	}
+	return "definition"
+}
+
+// checkFiles checks all files before anything is written, as if their channels existed already.
+func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) error {
+	catalog, err := e.Catalog(ctx)
+	if err != nil {
+		return err
+	}
+	paths := slices.Sorted(maps.Keys(files))
+	var problems []error
+	report := func(path string, err error) {
+		problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
+	}
+	seen := map[string]string{}
+	for _, path := range paths {
+		f := files[path]
+		if first, twice := seen[f.kind()+f.Name]; twice {
+			report(path, fault.New(fault.Invalid, "%s has a %s %q too.", filepath.Base(first), f.kind(), f.Name))
+		}
+		seen[f.kind()+f.Name] = path
 		if f.Driver == "" {
-			keep[f.Name] = true
+			continue
+		}
+		kind, err := e.o.Notify.Get(f.Driver)
+		if err != nil {
+			report(path, err)
+			continue
+		}
+		if problems := kind.Validate(f.Config); len(problems) > 0 {
+			report(path, fault.New(fault.Unprocessable, "config%s: %s.", problems[0].Path, problems[0].Message))
+		}
+		catalog.Channels[f.Name] = definition.Channel{Driver: f.Driver, IsActive: f.IsActive == nil || *f.IsActive}
+	}
+	for _, path := range paths {
+		if f := files[path]; f.Driver == "" {
+			_, issues := definition.Check(f.Config, catalog)
+			if _, err := check(issues); err != nil {
+				report(path, err)
+			}
 		}
 	}
-	return e.prune(ctx, keep, dryRun, out)
+	return errors.Join(problems...)
 }
 
 // ReadFiles reads the files of a directory for [Engine.Apply], by path.
@@ -105,8 +145,8 @@ func ReadFiles(dir string) (map[string]AppliedFile, error) {
 		}
 		if _, bare := probe["nodes"]; bare {
 			f.Config = doc
-		} else if err := json.Unmarshal(doc, &f); err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "%s: is neither a definition (nodes), nor {name, config, …}, nor a channel {name, driver, config}.", entry.Name())
+		} else if err := strictjson.Unmarshal(doc, &f); err != nil {
+			return nil, fault.Wrap(err, fault.Invalid, "%s: is neither a definition (nodes), nor {name, config, …}, nor a channel {name, driver, config}. %s", entry.Name(), fault.Of(err).Message)
 		}
 		if f.Name == "" {
 			f.Name = strings.TrimSuffix(entry.Name(), ending)
@@ -119,28 +159,11 @@ func ReadFiles(dir string) (map[string]AppliedFile, error) {
 	return files, nil
 }
 
-func (e *Engine) applyOne(ctx context.Context, f AppliedFile, dryRun bool, actor string) (string, error) {
+func (e *Engine) applyOne(ctx context.Context, f AppliedFile, actor string) (string, error) {
 	if f.Driver != "" {
-		if dryRun {
-			kind, err := e.o.Notify.Get(f.Driver)
-			if err != nil {
-				return "", err
-			}
-			if problems := kind.Validate(f.Config); len(problems) > 0 {
-				return "", fault.New(fault.Unprocessable, "config%s: %s.", problems[0].Path, problems[0].Message)
-			}
-			return "channel " + f.Name + " would be saved", nil
-		}
 		_, created, err := e.SaveChannel(ctx, ChannelInput{Name: f.Name, Driver: f.Driver, Config: f.Config,
 			Description: f.Description, IsActive: f.IsActive, Actor: actor, Admin: true})
 		return "channel " + f.Name + done(created), err
-	}
-	if dryRun {
-		v, err := e.Validate(ctx, f.Config)
-		if err == nil && !v.Valid {
-			err = &InvalidError{v}
-		}
-		return "definition " + f.Name + " would be saved", err
 	}
 	def, created, warnings, err := e.SaveDefinition(ctx, DefinitionInput{Name: f.Name, Config: f.Config, Description: f.Description,
 		Tags: f.Tags, IsActive: f.IsActive, Message: f.Message, Actor: actor, Admin: true})

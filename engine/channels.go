@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,12 +71,19 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 				return nil, false, err
 			}
 		}
+		moved := sameDriver && stored != nil && movedTarget(stored.Config, config)
 		ch.Config, err = kind.MapSecrets(config, func(path string, value json.RawMessage) (json.RawMessage, error) {
-			if string(value) == `"`+redacted+`"` {
-				if old, ok := kept[path]; ok {
+			_, isRef := drivers.ParseRef(value)
+			if keeps := string(value) == `"`+redacted+`"`; keeps || isRef {
+				old, ok := kept[path]
+				switch {
+				case keeps && !ok:
+					return nil, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path)
+				case ok && moved && (keeps || string(old) == string(value)):
+					return nil, errMoved("config" + path)
+				case keeps:
 					return old, nil
 				}
-				return nil, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path)
 			}
 			ref, secret, err := e.lift("channel/"+ch.Name+path, value, in.Admin)
 			if secret != nil {
@@ -191,11 +199,29 @@ func (e *Engine) channelInfo(ctx context.Context, ch *db.Channel) definition.Cha
 	return info
 }
 
+// targets are the settings that say where secrets are sent.
+var targets = []string{"endpoint", "base_url", "host", "port"}
+
+// movedTarget reports whether settings send to another place than before.
+func movedTarget(before, after json.RawMessage) bool {
+	return slices.ContainsFunc(targets, func(key string) bool {
+		return gjson.GetBytes(before, key).String() != gjson.GetBytes(after, key).String()
+	})
+}
+
+func errMoved(path string) error {
+	return fault.New(fault.Unprocessable, "%s: the target has changed, so the secret must be entered again.", path)
+}
+
 // lift seals secret text and returns the reference to it; references stay as they are.
 func (e *Engine) lift(name string, value json.RawMessage, admin bool) (json.RawMessage, *db.Secret, error) {
 	if ref, ok := drivers.ParseRef(value); ok {
-		if ref.Env != "" && !admin {
+		switch {
+		case admin:
+		case ref.Env != "":
 			return nil, nil, fault.New(fault.Forbidden, "Only an admin may refer to an environment variable ({\"env\": %q}).", ref.Env)
+		case ref.Secret != name: // it would be sent wherever the writer likes
+			return nil, nil, fault.New(fault.Forbidden, "Only an admin may refer to a secret of another place ({\"secret\": %q}). Write the secret out.", ref.Secret)
 		}
 		return value, nil, nil
 	}

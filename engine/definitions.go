@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/tidwall/gjson"
 	"github.com/tidwall/sjson"
 
 	"penstock/db"
@@ -97,7 +98,15 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 		}
 		warnings = v.Warnings
 		doc, _ := definition.JSON(in.Config) // Check has read it already
-		if save.Config, save.Secrets, err = e.liftSecrets(in.Name, doc, in.Admin); err != nil {
+		stored, err := e.store.Definition(ctx, in.Name)
+		if err != nil && !fault.Is(err, fault.NotFound) {
+			return nil, false, nil, err
+		}
+		var before json.RawMessage
+		if stored != nil {
+			before = stored.Config
+		}
+		if save.Config, save.Secrets, err = e.liftSecrets(in.Name, doc, before, in.Admin); err != nil {
 			return nil, false, nil, err
 		}
 		save.NodeCount = len(plan.Nodes)
@@ -125,10 +134,18 @@ func (e *Engine) DeleteDefinition(ctx context.Context, name string, expectedVers
 // secretSettings are the node settings whose schema depends on a driver or provider named beside them.
 var secretSettings = []struct{ kind, settings string }{{"driver", "driver_config"}, {"provider", "provider_config"}}
 
-// liftSecrets moves secret text written in a document into sealed secrets and leaves references.
-func (e *Engine) liftSecrets(name string, doc json.RawMessage, admin bool) (json.RawMessage, []db.Secret, error) {
+// liftSecrets moves secret text written in a document into sealed secrets and leaves references. A
+// reference that stays must still send to where it did: stored is the document before, nil for a new one.
+func (e *Engine) liftSecrets(name string, doc, stored json.RawMessage, admin bool) (json.RawMessage, []db.Secret, error) {
 	var secrets []db.Secret
-	out, err := e.mapNodeSecrets(doc, func(nodeID, path string, value json.RawMessage) (json.RawMessage, error) {
+	out, err := e.mapNodeSecrets(doc, func(nodeID, settings, path string, value json.RawMessage) (json.RawMessage, error) {
+		if _, isRef := drivers.ParseRef(value); isRef && !admin {
+			find := fmt.Sprintf(`nodes.#(id==%q).config.%s`, nodeID, settings)
+			before, after := gjson.GetBytes(stored, find), gjson.GetBytes(doc, find)
+			if movedTarget(json.RawMessage(before.Raw), json.RawMessage(after.Raw)) {
+				return nil, errMoved("node " + nodeID + ", " + settings + path)
+			}
+		}
 		ref, secret, err := e.lift("definition/"+name+"/"+nodeID+path, value, admin)
 		if secret != nil {
 			secrets = append(secrets, *secret)
@@ -139,7 +156,7 @@ func (e *Engine) liftSecrets(name string, doc json.RawMessage, admin bool) (json
 }
 
 // mapNodeSecrets replaces every secret in the driver and provider settings of a document's nodes.
-func (e *Engine) mapNodeSecrets(doc json.RawMessage, replace func(nodeID, path string, value json.RawMessage) (json.RawMessage, error)) (json.RawMessage, error) {
+func (e *Engine) mapNodeSecrets(doc json.RawMessage, replace func(nodeID, settings, path string, value json.RawMessage) (json.RawMessage, error)) (json.RawMessage, error) {
 	var d struct {
 		Nodes []struct {
 			ID     string                     `json:"id"`
@@ -157,7 +174,7 @@ func (e *Engine) mapNodeSecrets(doc json.RawMessage, replace func(nodeID, path s
 			}
 			schema := e.settingsSchema(s.kind, kind)
 			out, err := drivers.MapSecrets(schema, node.Config[s.settings], func(path string, value json.RawMessage) (json.RawMessage, error) {
-				return replace(node.ID, path, value)
+				return replace(node.ID, s.settings, path, value)
 			})
 			if err != nil {
 				return nil, err

@@ -12,8 +12,8 @@
 // every write carries the epoch it was started with, so a process that comes back from the dead
 // writes nothing.
 //
-// States of a run and of a stage. Every transition is a write in run.go, start.go or store method
-// CancelRun; nothing else changes a status.
+// States of a run and of a stage. Every transition is a write in run.go or start.go, or one of the
+// store's methods CancelRun and RetryRun; nothing else changes a status.
 //
 //	run    pending ──▶ running ──▶ completed   every node succeeded or was skipped
 //	          │           ├──────▶ partial     a node that is not required failed

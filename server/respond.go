@@ -69,8 +69,8 @@ func status(code fault.Code) int {
 // problem is the body of every JSON error.
 type problem struct {
 	Error     string             `json:"error"`
-	Errors    []definition.Issue `json:"errors,omitempty"`
-	Warnings  []definition.Issue `json:"warnings,omitempty"`
+	Errors    []definition.Issue `json:"errors,omitzero"`
+	Warnings  []definition.Issue `json:"warnings,omitzero"`
 	RequestID string             `json:"request_id,omitempty"`
 }
 

@@ -28,7 +28,7 @@ func Host(labels map[string]string) string {
 // HostName takes scheme, user, path and port off: "https://web-1:8443/health" is "web-1", "[::1]:9100"
 // is "::1". An IPv6 address without brackets is kept whole.
 func HostName(text string) string {
-	text = strings.TrimSpace(text)
+	text = oneLine(text)
 	if strings.Contains(text, "://") {
 		if u, err := url.Parse(text); err == nil && u.Host != "" {
 			return u.Hostname()
