@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -16,12 +17,16 @@ func event(kind, nodeID string, attempt int, status, text string) db.RunEvent {
 	return db.RunEvent{Kind: kind, NodeID: nodeID, Attempt: attempt, Status: status, Text: text}
 }
 
-// write queues a write with the events numbered in order. The first one of a start carries the
-// run's new status. It does not wait: [progress.flushed] does.
+// lazily is how long a write may wait for further ones of its run. Fast stages then share a commit;
+// a person who watches does not notice.
+const lazily = 5 * time.Millisecond
+
+// write notes what has happened, with its events numbered in order; it is stored a moment later, or
+// at once by [progress.flushed], which waits for it. The first write of a start carries the run's new
+// status.
 func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	w.RunID, w.Epoch = p.run.ID, p.run.Epoch
 	now := time.Now().UTC()
 	if !p.started {
 		p.started = true
@@ -41,13 +46,48 @@ func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
 			p.data.retrying[row.NodeID] = row
 		}
 	}
-	p.last = p.e.store.WriteRun(w)
+	if p.queued == nil {
+		p.queued = &db.RunWrite{RunID: p.run.ID, Epoch: p.run.Epoch}
+		time.AfterFunc(lazily, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.push()
+		})
+	}
+	p.queued.Stages = append(p.queued.Stages, w.Stages...)
+	p.queued.Events = append(p.queued.Events, w.Events...)
+	p.queued.Run = merged(p.queued.Run, w.Run)
+}
+
+// push hands what is queued to the store. The caller holds mu.
+func (p *progress) push() {
+	if p.queued != nil {
+		p.last, p.queued = p.e.store.WriteRun(*p.queued), nil
+	}
+}
+
+// merged is one change of a run followed by another.
+func merged(first, second *db.RunChange) *db.RunChange {
+	if first == nil || second == nil {
+		return cmp.Or(first, second)
+	}
+	m := *second
+	m.IncidentID, m.Change = cmp.Or(m.IncidentID, first.IncidentID), cmp.Or(m.Change, first.Change)
+	m.Source = cmp.Or(m.Source, first.Source)
+	if m.StartedAt.IsZero() {
+		m.StartedAt = first.StartedAt
+	}
+	if m.FinishedAt.IsZero() {
+		m.FinishedAt = first.FinishedAt
+	}
+	return &m
 }
 
 // flushed waits until everything written so far is durable. Writes are stored in order, so the last
 // one stands for all; an older one can have been refused only if the last one is too.
 func (p *progress) flushed(ctx context.Context) error {
 	p.mu.Lock()
+	p.push()
 	last := p.last
 	p.mu.Unlock()
 	if last == nil {

@@ -29,12 +29,13 @@ type progress struct {
 	plan *plan
 	data *runData
 
-	mu      sync.Mutex // guards seq and last: events are numbered in the order they are queued
+	mu      sync.Mutex // guards seq, last and queued: events are numbered in the order they are queued
 	seq     int64
 	last    *db.Commit
-	lost    error  // first write that failed: we no longer own the run
-	started bool   // the run's status running was queued
-	once    func() // gives the delivery's room back, may be nil
+	queued  *db.RunWrite // noted and not yet handed to the store
+	lost    error        // first write that failed: we no longer own the run
+	started bool         // the run's status running was queued
+	once    func()       // gives the delivery's room back, may be nil
 	results map[string]*nodeState
 	failure string // set when a required node has finally failed
 }
