@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tidwall/gjson"
+	"github.com/tidwall/sjson"
 
 	"penstock/db"
 	"penstock/drivers"
@@ -72,6 +73,15 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 			}
 		}
 		moved := sameDriver && stored != nil && movedTarget(stored.Config, config)
+		for path, old := range kept { // a secret that is left out stays
+			key := strings.TrimPrefix(path, "/")
+			if strings.Contains(key, "/") || gjson.GetBytes(config, key).Exists() {
+				continue
+			}
+			if config, err = sjson.SetRawBytes(config, key, old); err != nil {
+				return nil, false, err
+			}
+		}
 		ch.Config, err = kind.MapSecrets(config, func(path string, value json.RawMessage) (json.RawMessage, error) {
 			_, isRef := drivers.ParseRef(value)
 			if keeps := string(value) == `"`+redacted+`"`; keeps || isRef {

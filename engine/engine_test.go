@@ -22,6 +22,7 @@ import (
 	"penstock/drivers/alerts/generic"
 	"penstock/drivers/alerts/grafana"
 	"penstock/drivers/notify"
+	"penstock/drivers/notify/pagerduty"
 	"penstock/engine"
 	"penstock/engine/definition"
 	"penstock/fault"
@@ -111,7 +112,7 @@ func start(t testing.TB, store *db.Store, hub *engine.Hub, sc *script) *stack {
 		Store: store, Hub: hub, Sealer: sealer, Types: sc.types(),
 		Sources: drivers.NewRegistry(alertmanager.Kind(), grafana.Kind(), generic.Kind()),
 		Drain:   50 * time.Millisecond,
-		Notify:  drivers.NewRegistry[notify.Driver](), AI: drivers.NewRegistry[ai.Provider](),
+		Notify:  drivers.NewRegistry(pagerduty.Kind(notify.Deps{})), AI: drivers.NewRegistry[ai.Provider](),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -193,6 +194,11 @@ func (e *Engine) parsedOf(d *db.Delivery) (*parsed, error) {
 // Execute commits a pending run of the named definition and starts it. With an idempotency key that
 // was used before for this definition, the earlier run is returned.
 func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) {
+	for name, text := range map[string]string{"source": in.Source, "environment": in.Environment, "trace_id": in.TraceID, "idempotency_key": in.IdempotencyKey} {
+		if len(text) > maxWord || strings.ContainsFunc(text, unicode.IsControl) {
+			return nil, fault.New(fault.Invalid, "%s must be at most %d bytes on one line.", name, maxWord)
+		}
+	}
 	target := e.compiled.byName(ctx, e, in.Definition)
 	if target.err != nil {
 		return nil, target.err
@@ -255,6 +261,9 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 	e.startSoon(run)
 	return &run, nil
 }
+
+// maxWord bounds what callers name freely and lists show in a column.
+const maxWord = 255
 
 func newRun(def *db.PipelineDefinition, versionID string, now time.Time) db.Run {
 	return db.Run{
