@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 
+	"github.com/tidwall/gjson"
 	"github.com/urfave/cli/v3"
 
 	"penstock/drivers/outbound"
@@ -47,6 +48,9 @@ func validateFile(ctx context.Context, c *cli.Command, file string) ([]definitio
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
+	}
+	if inner := gjson.GetBytes(data, "config"); gjson.ValidBytes(data) && inner.IsObject() && !gjson.GetBytes(data, "nodes").Exists() {
+		data = []byte(inner.Raw) // as apply takes it: {"name": …, "config": …}
 	}
 	if remote, ok := remoteOf(c); ok {
 		doc, issues := definition.JSON(data)

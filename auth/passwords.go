@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -28,11 +29,17 @@ const (
 	maxPassword = 1024
 )
 
+// common are passwords that lists of guesses begin with: well-known words with digits around them,
+// runs of keys, one group of characters again and again.
+var common = regexp.MustCompile(`(?i)^[\W\d_]*(?:(?:pass(?:word|phrase)?|penstock|admin(?:istrator)?|welcome|letmein|qwerty(?:uiop)?|asdf(?:ghjkl)?|iloveyou|changeme|secret|login|monkey|dragon|abc(?:def)?)[\W\d_]*)+$|^\d+$`)
+
 // checkPassword says what is wrong with a new password.
 func checkPassword(password string) error {
 	switch {
 	case utf8.RuneCountInString(password) < minPassword:
 		return fault.New(fault.Invalid, "The password is too short: use at least %d characters, for example four random words.", minPassword)
+	case common.MatchString(password):
+		return fault.New(fault.Invalid, "The password is one of those that are tried first. Use for example four random words.")
 	case len(password) > maxPassword:
 		return fault.New(fault.Invalid, "The password is too long: at most %d bytes.", maxPassword)
 	}

@@ -164,7 +164,7 @@ func (tx *Tx) saveDefinition(ctx context.Context, in DefinitionSave) (*PipelineD
 	if create {
 		d = &PipelineDefinition{ID: newID(), Name: in.Name, IsActive: true, CreatedBy: in.Author, CreatedAt: now}
 	}
-	d.UpdatedAt = now
+	before := *d
 	if in.Description != nil {
 		d.Description = *in.Description
 	}
@@ -181,6 +181,10 @@ func (tx *Tx) saveDefinition(ctx context.Context, in DefinitionSave) (*PipelineD
 			return nil, false, err
 		}
 	}
+	if !create && version == nil && !tagsChanged && d.Description == before.Description && d.IsActive == before.IsActive {
+		return d, false, tx.saveSecrets(ctx, in.Secrets) // nothing is different: its place in lists stays
+	}
+	d.UpdatedAt = now
 	if create {
 		_, err = tx.idb.NewInsert().Model(d).Exec(ctx)
 	} else {

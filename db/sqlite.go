@@ -50,7 +50,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 
 	uri := "file:" + (&url.URL{Path: path}).EscapedPath()
 	const both = "&_pragma=busy_timeout(2000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)"
-	writer, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)"+
+	writer, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
 		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-32768)"+both)
 	if err != nil {
 		return err

@@ -114,9 +114,13 @@ func (s *Store) sqliteTx(tx *Tx, units []*unit) error {
 		return err
 	}
 	defer conn.Close()
-	if _, err := conn.ExecContext(tx.base, "BEGIN IMMEDIATE"); err != nil {
+	// Our commits are flushed to the disk, and with them everything written to the log before them. The workflow
+	// library, which has the connection in between, need not wait for the disk: what it loses when the power
+	// fails says who works a run, and our rows say whether there is work.
+	if _, err := conn.ExecContext(tx.base, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
+	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(tx.base), "PRAGMA synchronous = NORMAL") }()
 	tx.idb = conn
 	if err = tx.writeUnits(units); err == nil {
 		_, err = conn.ExecContext(tx.base, "COMMIT")

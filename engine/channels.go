@@ -116,7 +116,8 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 		return nil, false, err
 	}
 	e.compiled.forget()
-	return &ch, created, nil
+	saved, err := e.store.Channel(ctx, in.Name)
+	return saved, created, err
 }
 
 // DeleteChannel removes a channel and its secrets. One that an active definition names is kept
