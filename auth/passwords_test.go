@@ -1,3 +1,6 @@
+package auth
+
+import "testing"
 
 func TestCommonPasswords(t *testing.T) {
 	t.Parallel()
