@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/auth"
 	"penstock/db"
 	"penstock/engine"
 	"penstock/fault"
@@ -16,7 +17,6 @@ import (
 )
 
 const (
-	heartbeat   = 15 * time.Second
 	writeWithin = 30 * time.Second // a browser that takes nothing for so long is gone
 	batchLimit  = 256              // events in one message
 )
@@ -24,7 +24,7 @@ const (
 // runLive streams what changes in a run until it ends: messages of HTML that HTMX swaps in, each with
 // the sequence of the newest event it covers as its id. A browser that comes back with Last-Event-ID
 // gets what it missed, whichever process it reaches: stages are drawn as they are now, and every line
-// of the log comes once, in order.
+// of the log comes once, in order. A reader whose credential ends is told by the event signed-out.
 func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 	id := r.PathValue("run_id")
 	after, err := cursorOf(r)
@@ -53,7 +53,7 @@ func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 	watched := make(chan error, 1)
 	go func() { watched <- s.watchToEnd(ctx, id, after, events) }()
 	defer func() { cancel(); <-watched }()
-	beat := time.NewTicker(heartbeat)
+	beat := time.NewTicker(s.recheck)
 	defer beat.Stop()
 	for {
 		select {
@@ -73,11 +73,29 @@ func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 				return nil
 			}
 		case <-beat.C:
+			if !s.stillMay(r) {
+				_ = out.write("event: signed-out\ndata: the credential is no longer good for this page\n\n")
+				return nil
+			}
 			if out.write(": still here\n\n") != nil {
 				return nil
 			}
 		}
 	}
+}
+
+// stillMay reports whether r's credential is still good for what it asked. A store that cannot be
+// asked revokes nothing.
+func (s *Server) stillMay(r *http.Request) bool {
+	before, _ := auth.From(r.Context())
+	now, err := s.auth.Request(r)
+	if err == nil {
+		err = auth.Allowed(now, r.Pattern)
+	}
+	if err != nil {
+		return !fault.Is(err, fault.Unauthorized) && !fault.Is(err, fault.Forbidden)
+	}
+	return now.Kind == before.Kind && now.ID == before.ID
 }
 
 // cursorOf is the sequence after which the stream goes on.

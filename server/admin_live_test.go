@@ -143,3 +143,26 @@ func TestLive(t *testing.T) {
 		}
 	})
 }
+
+func TestLiveSignedOut(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.define("waits", `[{"id":"hang","type":"step"}]`)
+	run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "waits"})
+	must(t, err)
+	secret, token, err := s.auth.CreateToken(t.Context(), auth.TokenInput{Name: "leaver", Scopes: []auth.Scope{auth.Read}})
+	must(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	leaver := *s
+	leaver.tokens = map[auth.Scope]string{auth.Read: secret}
+	messages := leaver.follow(ctx, run.ID, "0", "")
+	must(t, s.auth.RevokeToken(t.Context(), token.ID))
+	var last message
+	for m := range messages {
+		last = m
+	}
+	if last.event != "signed-out" {
+		t.Errorf("the last message is %+v, want event: signed-out", last)
+	}
+}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"penstock/auth"
@@ -70,10 +71,15 @@ func (s *Server) setup(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusBadRequest, views.Setup(page), "")
 }
 
-// localPath is a path of the admin to go to, never another site.
-func localPath(path string) string {
-	if !strings.HasPrefix(path, "/admin/") || strings.ContainsAny(path, "\\\r\n\t") {
+// localPath is a page of ours to go to after signing in, never another site nor a path that a browser
+// would read differently.
+func localPath(text string) string {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "" || u.Host != "" || u.Opaque != "" || !cleanPath(u) {
 		return "/admin/"
 	}
-	return path
+	if u.Path != "/playground" && !strings.HasPrefix(u.Path, "/playground/") && !strings.HasPrefix(u.Path, "/admin/") {
+		return "/admin/"
+	}
+	return u.RequestURI()
 }

@@ -214,6 +214,15 @@ func TestSignIn(t *testing.T) {
 	if in.status != http.StatusSeeOther || in.header.Get("Location") != "/admin/" {
 		t.Errorf("sign in: %d to %s", in.status, in.header.Get("Location"))
 	}
+	for next, want := range map[string]string{
+		"/playground": "/playground", "/playground/?query=x": "/playground/?query=x", "/admin/runs?q=x": "/admin/runs?q=x",
+		"/playgrounds": "/admin/", "/admin/../logout": "/admin/", "/admin/%2e%2e/logout": "/admin/", "/admin//evil.example": "/admin/", `/admin/\evil`: "/admin/",
+		"https://evil.example/admin/": "/admin/", "//evil.example/admin/": "/admin/", "/orchestration/tokens/": "/admin/", "javascript:alert(1)": "/admin/",
+	} {
+		if a := s.do(request{path: "/login?next=" + url.QueryEscape(next), header: cookies(in)}); a.header.Get("Location") != want {
+			t.Errorf("next=%s leads to %q, want %q", next, a.header.Get("Location"), want)
+		}
+	}
 	out := request{method: http.MethodPost, path: "/logout", header: cookies(in)}
 	if a := s.do(out); a.status != http.StatusSeeOther {
 		t.Errorf("sign out: %d", a.status)

@@ -4,6 +4,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,9 @@ type Options struct {
 	GraphQL   http.Handler // serves /graphql
 	Log       *slog.Logger // nil: discard
 
+	// Recheck is how often a live page looks whether its reader may still see it; 0: every 5 s.
+	Recheck time.Duration
+
 	// Public and Ops are the open listeners of [Server.Run]; Ops may be nil.
 	Public, Ops net.Listener
 }
@@ -38,6 +42,7 @@ type Server struct {
 	engine    *engine.Engine
 	auth      *auth.Service
 	publicURL string
+	recheck   time.Duration
 	log       *slog.Logger
 
 	public, ops http.Handler
@@ -57,6 +62,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		store: o.Store, engine: o.Engine, auth: o.Auth, publicURL: o.PublicURL, log: o.Log,
+		recheck:   cmp.Or(o.Recheck, 5*time.Second),
 		listeners: [2]net.Listener{o.Public, o.Ops},
 	}
 	s.closing, s.beginClose = context.WithCancel(context.Background())

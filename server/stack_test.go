@@ -118,7 +118,7 @@ func newStack(t *testing.T) *stack {
 	s.auth, err = auth.New(auth.Options{Store: store, Key: []byte("key of the test"), Log: log})
 	must(t, err)
 	front, err := server.New(server.Options{
-		Store: store, Engine: s.engine, Auth: s.auth, Log: log,
+		Store: store, Engine: s.engine, Auth: s.auth, Log: log, Recheck: 20 * time.Millisecond,
 		GraphQL: graph.NewHandler(graph.Options{
 			Store: store, Engine: s.engine, Sources: options.Sources, Notify: options.Notify, AI: options.AI, Authenticate: s.auth.Request, Log: log,
 		}),
