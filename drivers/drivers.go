@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -123,7 +124,7 @@ func validate(s *validator.Schema, config json.RawMessage) []Problem {
 	if err == nil {
 		return nil
 	}
-	ve, ok := err.(*validator.ValidationError)
+	ve, ok := errors.AsType[*validator.ValidationError](err)
 	if !ok {
 		return []Problem{{Message: "cannot be checked"}}
 	}

@@ -230,7 +230,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if b.left -= n; b.left < 0 {
 		return 0, b.chat.problem(fault.Unprocessable, "sends more than %d MiB.", maxStream>>20)
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = b.chat.unreachable(err)
 	}
 	return n, err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -43,7 +44,7 @@ func compileSchema(raw json.RawMessage) *schema {
 // check validates a decoded value and returns the causes, the deepest first that a person can act on.
 // Subject says in words where a path is.
 func (s *schema) check(value any, subject func(path []string) string) []problem {
-	err, ok := s.compiled.Validate(value).(*jsonschema.ValidationError)
+	err, ok := errors.AsType[*jsonschema.ValidationError](s.compiled.Validate(value))
 	if !ok {
 		return nil
 	}

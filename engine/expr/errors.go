@@ -80,10 +80,10 @@ func calledAt(source string, line, column int) bool {
 
 // operatorName turns CEL's internal names, "_+_" or "_?_:_", into what the author wrote.
 func operatorName(name string) string {
-	switch {
-	case name == "_?_:_":
+	switch name {
+	case "_?_:_":
 		return "? :"
-	case name == "_[_]":
+	case "_[_]":
 		return "[ ]"
 	}
 	return strings.Trim(strings.TrimPrefix(name, "@"), "_")

@@ -114,7 +114,7 @@ func (left *budget) take(v ref.Val) (any, error) {
 	case types.Timestamp:
 		return v.Time.UTC().Format(time.RFC3339Nano), nil
 	case types.Duration:
-		return v.Duration.String(), nil
+		return v.String(), nil
 	case *types.Optional:
 		if !v.HasValue() {
 			return nil, nil

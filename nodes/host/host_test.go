@@ -85,7 +85,8 @@ func TestProcessCPUIsMeasured(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			default:
+			default: // burn
+				runtime.KeepAlive(stop)
 			}
 		}
 	})

@@ -97,12 +97,12 @@ func TestSilentServer(t *testing.T) {
 		t.Run(fmt.Sprint(ending), func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-			if ending == context.Canceled {
+			if errors.Is(ending, context.Canceled) {
 				ctx, cancel = context.WithCancel(t.Context())
 			}
 			defer cancel()
 			config := rude(t, func(c net.Conn) {
-				if ending == context.Canceled {
+				if errors.Is(ending, context.Canceled) {
 					cancel()
 				}
 				_, _ = io.Copy(io.Discard, c) // until the client goes away
@@ -112,7 +112,7 @@ func TestSilentServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = driver.Send(ctx, notifytest.Message())
-			if _, retry := fault.Retryable(err); !errors.Is(err, ending) || retry != (ending == context.DeadlineExceeded) {
+			if _, retry := fault.Retryable(err); !errors.Is(err, ending) || retry != errors.Is(ending, context.DeadlineExceeded) {
 				t.Errorf("%v (retry %v)", err, retry)
 			}
 		})
