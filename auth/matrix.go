@@ -5,8 +5,8 @@ import "maps"
 // Matrix returns a copy of the table, for listings and tests.
 func Matrix() map[string]Scope { return maps.Clone(matrix) }
 
-// matrix is the one place that says which scope a route (its pattern) or a GraphQL root field
-// ("Type.field") needs. The server refuses to start with a route that is not in it.
+// matrix is the one place that says which scope a route (its pattern), a GraphQL root field or a field
+// that leads to other records ("Type.field") needs. The server refuses to start with a route that is not in it.
 var matrix = map[string]Scope{
 	// Health and static files.
 	"GET /healthz": Public,
@@ -79,6 +79,17 @@ var matrix = map[string]Scope{
 	"Mutation.deleteChannel":              Edit,
 	"Mutation.testChannel":                Edit,
 	"Subscription.runProgress":            Read,
+
+	// Fields that lead from one record to others: what a mutation changed may be read by whoever may
+	// change it, what hangs on it may not.
+	"PipelineDefinition.versions": Read,
+	"PipelineDefinition.runs":     Read,
+	"PipelineRun.definition":      Read,
+	"PipelineRun.incident":        Read,
+	"PipelineRun.parentRun":       Read,
+	"Incident.alerts":             Read,
+	"Incident.runs":               Read,
+	"Alert.incident":              Read,
 
 	// Signing in and out.
 	"GET /login":   Public,

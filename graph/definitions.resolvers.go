@@ -21,8 +21,8 @@ func (r *mutationResolver) CreatePipelineDefinition(ctx context.Context, input C
 		var warnings []definition.Issue
 		payload.PipelineDefinition, _, warnings, err = r.engine.SaveDefinition(ctx, engine.DefinitionInput{
 			Name: input.Name, Description: input.Description.Value(), Config: document(input.Config), Tags: labels,
-			IsActive: input.IsActive.Value(), Message: given(input.Message), MustCreate: true,
-			Actor: caller(ctx).Name, Admin: caller(ctx).Has(auth.Admin),
+			IsActive: input.IsActive.Value(), Message: given(input.Message), ExpectedVersion: number(input.ExpectedVersion),
+			MustCreate: true, Actor: caller(ctx).Name, Admin: caller(ctx).Has(auth.Admin),
 		})
 		payload.Warnings = pointers(warnings)
 	}

@@ -5905,10 +5905,10 @@ func (ec *executionContext) _Incident_alerts(ctx context.Context, field graphql.
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Alert]) graphql.Marshaler {
-			return ec.marshalNAlertConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
+			return ec.marshalOAlertConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Incident_alerts(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -5949,10 +5949,10 @@ func (ec *executionContext) _Incident_runs(ctx context.Context, field graphql.Co
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Run]) graphql.Marshaler {
-			return ec.marshalNPipelineRunConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
+			return ec.marshalOPipelineRunConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Incident_runs(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7199,10 +7199,10 @@ func (ec *executionContext) _PipelineDefinition_versions(ctx context.Context, fi
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.PipelineDefinitionVersion]) graphql.Marshaler {
-			return ec.marshalNPipelineDefinitionVersionConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
+			return ec.marshalOPipelineDefinitionVersionConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_PipelineDefinition_versions(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -7243,10 +7243,10 @@ func (ec *executionContext) _PipelineDefinition_runs(ctx context.Context, field 
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Run]) graphql.Marshaler {
-			return ec.marshalNPipelineRunConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
+			return ec.marshalOPipelineRunConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_PipelineDefinition_runs(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
@@ -12265,7 +12265,7 @@ func (ec *executionContext) unmarshalInputCreatePipelineDefinitionInput(ctx cont
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"name", "description", "config", "tags", "isActive", "message"}
+	fieldsInOrder := [...]string{"name", "description", "config", "tags", "isActive", "message", "expectedVersion"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -12314,6 +12314,13 @@ func (ec *executionContext) unmarshalInputCreatePipelineDefinitionInput(ctx cont
 				return it, err
 			}
 			it.Message = graphql.OmittableOf(data)
+		case "expectedVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expectedVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpectedVersion = graphql.OmittableOf(data)
 		}
 	}
 	return it, nil
@@ -13995,13 +14002,13 @@ func (ec *executionContext) _Incident(ctx context.Context, sel ast.SelectionSet,
 			}
 		case "alerts":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
+				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Incident_alerts(ctx, field, obj)
 				})
 		case "runs":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
+				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Incident_runs(ctx, field, obj)
 				})
@@ -14406,13 +14413,13 @@ func (ec *executionContext) _PipelineDefinition(ctx context.Context, sel ast.Sel
 			}
 		case "versions":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
+				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._PipelineDefinition_versions(ctx, field, obj)
 				})
 		case "runs":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
-				true, true,
+				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._PipelineDefinition_runs(ctx, field, obj)
 				})
@@ -16223,14 +16230,6 @@ func (ec *executionContext) marshalNAlert2ᚖpenstockᚋdbᚐAlert(ctx context.C
 	return ec._Alert(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNAlertConnection2ᚖpenstockᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Alert]) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "AlertConnection!")
-		return graphql.Null
-	}
-	return ec._AlertConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNAlertEdge2ᚕᚖpenstockᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Alert]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16668,14 +16667,6 @@ func (ec *executionContext) marshalNPipelineDefinitionVersion2ᚖpenstockᚋdb�
 	return ec._PipelineDefinitionVersion(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNPipelineDefinitionVersionConnection2ᚖpenstockᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.PipelineDefinitionVersion]) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "PipelineDefinitionVersionConnection!")
-		return graphql.Null
-	}
-	return ec._PipelineDefinitionVersionConnection(ctx, sel, v)
-}
-
 func (ec *executionContext) marshalNPipelineDefinitionVersionEdge2ᚕᚖpenstockᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.PipelineDefinitionVersion]) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -16722,14 +16713,6 @@ func (ec *executionContext) marshalNPipelineRun2ᚖpenstockᚋdbᚐRun(ctx conte
 		return graphql.Null
 	}
 	return ec._PipelineRun(ctx, sel, v)
-}
-
-func (ec *executionContext) marshalNPipelineRunConnection2ᚖpenstockᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.Run]) graphql.Marshaler {
-	if v == nil {
-		graphql.AddInvalidNullError(ctx, "PipelineRunConnection!")
-		return graphql.Null
-	}
-	return ec._PipelineRunConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNPipelineRunEdge2ᚕᚖpenstockᚋgraphᚐEdgeᚄ(ctx context.Context, sel ast.SelectionSet, v []*Edge[db.Run]) graphql.Marshaler {
@@ -17662,6 +17645,13 @@ func (ec *executionContext) unmarshalOPipelineDefinitionFilter2ᚖpenstockᚋgra
 	}
 	res, err := ec.unmarshalInputPipelineDefinitionFilter(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOPipelineDefinitionVersionConnection2ᚖpenstockᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.PipelineDefinitionVersion]) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._PipelineDefinitionVersionConnection(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOPipelineRun2ᚖpenstockᚋdbᚐRun(ctx context.Context, sel ast.SelectionSet, v *db.Run) graphql.Marshaler {

@@ -51,6 +51,9 @@ var callers = map[string][]auth.Scope{
 	"operate": {auth.Read, auth.Operate},
 	"edit":    {auth.Read, auth.Operate, auth.Edit},
 	"admin":   {auth.Admin},
+
+	"operate-only": {auth.Operate},
+	"edit-only":    {auth.Edit},
 }
 
 // start makes a stack; change may set limits.

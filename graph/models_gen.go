@@ -106,6 +106,8 @@ type CreatePipelineDefinitionInput struct {
 	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
 	// Note for the history.
 	Message graphql.Omittable[*string] `json:"message,omitempty"`
+	// 0, or absent: there must be none of this name. Any other number is a CONFLICT, as no such version exists.
+	ExpectedVersion graphql.Omittable[*int32] `json:"expectedVersion,omitempty"`
 }
 
 // Outcome of `createPipelineDefinition`.

@@ -174,7 +174,66 @@ func TestMatrix(t *testing.T) {
 			rows++
 		}
 	}
-	if rows != fields {
-		t.Errorf("the matrix has %d fields, the schema %d root fields", rows, fields)
+	if leading := len(leadingFields(schema)); rows != fields+leading {
+		t.Errorf("the matrix has %d fields, the schema %d root fields and %d that lead to other records", rows, fields, leading)
+	}
+}
+
+// leadingFields are "Type.field" of the fields of a record that lead to another record. The attempts
+// of a run are part of it.
+func leadingFields(schema *ast.Schema) []string {
+	records := map[string]bool{}
+	for _, def := range schema.PossibleTypes["Node"] {
+		records[def.Name] = def.Name != "StageExecution"
+	}
+	var fields []string
+	for _, def := range schema.PossibleTypes["Node"] {
+		for _, f := range def.Fields {
+			if records[strings.TrimSuffix(f.Type.Name(), "Connection")] {
+				fields = append(fields, def.Name+"."+f.Name)
+			}
+		}
+	}
+	return fields
+}
+
+// TestPayloadsDoNotLeadToOtherRecords changes things without the scope read, and reads on from there.
+func TestPayloadsDoNotLeadToOtherRecords(t *testing.T) {
+	t.Parallel()
+	matrix := auth.Matrix()
+	for _, field := range leadingFields(schemaOf()) {
+		object, name, _ := strings.Cut(field, ".")
+		if matrix[field] != auth.Read {
+			t.Errorf("%s needs %q in the matrix, want %q", field, matrix[field], auth.Read)
+		}
+		if schemaOf().Types[object].Fields.ForName(name).Type.NonNull {
+			t.Errorf("%s is not nullable: its refusal would empty the record", field)
+		}
+	}
+
+	s := start(t)
+	stand := s.seed()
+	for name, c := range map[string]struct{ as, query, data string }{
+		"a definition": {"edit-only", `mutation { updatePipelineDefinition(input: {name: "echo", description: "x"}) {
+			pipelineDefinition { name description runs { nodes { result } } versions { nodes { config } } } } }`,
+			`{"updatePipelineDefinition":{"pipelineDefinition":{"name":"echo","description":"x","runs":null,"versions":null}}}`},
+		"a run": {"operate-only", `mutation { executePipelineDefinition(input: {name: "echo", incidentId: "$incident"}) {
+			run { source definition { config } incident { title } } } }`,
+			`{"executePipelineDefinition":{"run":{"source":"api","definition":null,"incident":null}}}`},
+		"an incident": {"operate-only", `mutation { acknowledgeIncident(input: {id: "$incident"}) {
+			incident { host runs { totalCount } alerts { nodes { labels } } } } }`,
+			`{"acknowledgeIncident":{"incident":{"host":"db1","runs":null,"alerts":null}}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.query(c.as, stand.Replace(c.query), nil)
+			if string(r.Data) != c.data || len(r.Errors) != 2 {
+				t.Fatalf("got %s", r.Body)
+			}
+			for _, e := range r.Errors {
+				if e.Extensions["code"] != codeForbidden || len(e.Path) != 3 {
+					t.Errorf("error %+v", e)
+				}
+			}
+		})
 	}
 }
