@@ -374,7 +374,10 @@ func TestCancel(t *testing.T) {
 			t.Fatal(err)
 		}
 		select {
-		case <-ended:
+		case cause := <-ended:
+			if errors.Is(cause, context.DeadlineExceeded) {
+				t.Errorf("the running stage ended by itself: %v", cause)
+			}
 		case <-time.After(5 * time.Second):
 			t.Fatal("the running stage was not interrupted")
 		}

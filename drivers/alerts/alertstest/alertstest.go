@@ -47,7 +47,7 @@ func Fuzz(f *testing.F, kind drivers.Kind[alerts.Source]) {
 		_, body, _ := read(f, file)
 		f.Add(body)
 	}
-	f.Fuzz(func(t *testing.T, body []byte) { parse(t, source, nil, body) })
+	f.Fuzz(func(t *testing.T, body []byte) { _, _ = parse(t, source, nil, body) })
 }
 
 func build(t testing.TB, kind drivers.Kind[alerts.Source]) alerts.Source {
