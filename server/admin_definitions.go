@@ -2,6 +2,9 @@ package server
 
 import (
 	"cmp"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -231,6 +234,7 @@ func (s *Server) executeRender(w http.ResponseWriter, r *http.Request, code int,
 		return err
 	}
 	page.Samples = runs
+	page.Key = cmp.Or(page.Key, rand.Text())
 	return s.render(w, r, code, views.Execute(page), "")
 }
 
@@ -243,7 +247,7 @@ func (s *Server) executeRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := views.ExecutePage{Name: def.Name, Payload: field(r, "payload"), Environment: field(r, "environment")}
+	page := views.ExecutePage{Name: def.Name, Payload: field(r, "payload"), Environment: field(r, "environment"), Key: r.PostFormValue("key")}
 	var payload json.RawMessage
 	if page.Payload != "" {
 		payload = json.RawMessage(page.Payload)
@@ -254,6 +258,7 @@ func (s *Server) executeRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	run, err := s.engine.Execute(r.Context(), engine.ExecuteInput{
 		Definition: def.Name, Payload: payload, Source: "admin", Environment: page.Environment, Trigger: db.TriggerManual, Actor: actor(r),
+		IdempotencyKey: onceKey(page),
 	})
 	if err != nil {
 		f := fault.Of(err)
@@ -264,4 +269,14 @@ func (s *Server) executeRun(w http.ResponseWriter, r *http.Request) error {
 		return s.executeRender(w, r, status(f.Code), def.ID, page)
 	}
 	return s.done(w, r, views.RunURL(run.ID), "")
+}
+
+// onceKey makes a double click one run. A form that went back in the browser and was changed is
+// another one.
+func onceKey(page views.ExecutePage) string {
+	if page.Key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(page.Key + "\x00" + page.Environment + "\x00" + page.Payload))
+	return "admin-" + hex.EncodeToString(sum[:])
 }

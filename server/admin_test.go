@@ -145,6 +145,20 @@ func TestDefinitionPages(t *testing.T) {
 		if err != nil || result.Environment != "staging" || result.Trigger != "manual" {
 			t.Errorf("%+v, %v", result, err)
 		}
+		form := s.do(request{path: "/admin/definitions/now/execute", as: auth.Operate})
+		_, rest, _ := strings.Cut(form.body, `name="key" value="`)
+		key, _, _ := strings.Cut(rest, `"`)
+		start := func(environment string) string {
+			values := url.Values{"payload": {"{}"}, "environment": {environment}, "key": {key}}
+			return s.form("/admin/definitions/now/execute", auth.Operate, values, false).header.Get("Location")
+		}
+		first := start("")
+		if first == "" || len(key) < 20 || start("") != first {
+			t.Errorf("the same form twice is not one run: %q, key %q", first, key)
+		}
+		if start("staging") == first {
+			t.Error("the form, gone back to and changed, starts nothing")
+		}
 		if page := s.do(request{path: "/admin/definitions/now/execute?from=" + id, as: auth.Operate}); !strings.Contains(page.body, "12345678901234567890") {
 			t.Error("the payload of the earlier run is not offered exactly")
 		}

@@ -134,7 +134,7 @@ func pages() map[string]templ.Component {
 		"definition-new":    views.Definition(created),
 		"conflict":          views.Definition(conflict),
 		"definition-old":    views.Definition(old),
-		"execute":           views.Execute(views.ExecutePage{Page: frame("definitions", "Run disk"), Name: "disk", Payload: "{}", Problem: "The payload is not valid JSON: look at line 1.", Samples: runRows}),
+		"execute":           views.Execute(views.ExecutePage{Page: frame("definitions", "Run disk"), Name: "disk", Payload: "{}", Key: "KEY", Problem: "The payload is not valid JSON: look at line 1.", Samples: runRows}),
 		"run":               views.Run(views.RunPage{Page: frame("runs", "disk"), Head: head, Timeline: timeline, Graph: runGraph, Panel: panel, Log: logEntries, Cursor: 7}),
 		"run-ended":         views.Run(views.RunPage{Page: frame("runs", "disk"), Head: ended, Timeline: timeline, Graph: runGraph, Children: runRows}),
 		"settings":          views.Settings(settings),

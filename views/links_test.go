@@ -35,6 +35,7 @@ func TestDuration(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		-time.Second: "0 ms", 12 * time.Millisecond: "12 ms", 1500 * time.Millisecond: "1.5 s", 42 * time.Second: "42 s",
 		83 * time.Second: "1 min 23 s", 3*time.Hour + 5*time.Minute: "3 h 5 min",
+		292 * time.Hour: "12 d 4 h", 400 * 24 * time.Hour: "1 year", 6 * 366 * 24 * time.Hour: "6 years",
 	} {
 		if got := duration(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)

@@ -109,7 +109,15 @@ func duration(d time.Duration) string {
 	case d < time.Hour:
 		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
 	}
-	return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	hours := int(d.Hours())
+	switch days := hours / 24; {
+	case days < 1:
+		return fmt.Sprintf("%d h %d min", hours, int(d.Minutes())%60)
+	case days < 365:
+		return fmt.Sprintf("%d d %d h", days, hours%24)
+	default:
+		return count(days/365, "year", "years")
+	}
 }
 
 // short is the beginning and the end of an id, enough to tell ids of one day apart.

@@ -2,9 +2,22 @@
 const state = value => { const line = document.getElementById("live-state"); if (line) line.dataset.state = value }
 
 document.addEventListener("htmx:sse:after:connection", () => state("live"))
-document.addEventListener("htmx:sse:error", () => state("lost"))
+document.addEventListener("htmx:sse:error", event => { if (event.detail.status === 401) signedOut(); else state("lost") })
+document.addEventListener("signed-out", signedOut) // the stream's last word
 document.addEventListener("htmx:sse:before:connection", event => { if (event.detail.connection.attempt > 0) state("lost") })
 document.addEventListener("htmx:sse:close", event => { if (event.detail.reason === "message") state("off") })
+
+// Without a session nothing here is true for long: the page stops, says so and offers no action.
+function signedOut() {
+  const note = document.getElementById("signed-out")
+  if (!note?.hidden) return
+  document.body.dataset.stopped = ""
+  note.querySelector("[data-at]").textContent = new Date().toLocaleTimeString("en-GB")
+  note.hidden = false
+  state("off")
+  document.querySelector("[hx-sse\\:connect]")?.remove()
+  for (const form of document.querySelectorAll("#run-head form")) form.remove()
+}
 
 // A stage that changed while its details are open: fetch them again.
 document.addEventListener("htmx:sse:after:message", () => {

@@ -7,9 +7,11 @@ const otherYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "sho
 const local = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" })
 const ticking = new Set()
 
-setInterval(() => { if (!document.hidden) for (const element of ticking) element.tick() }, 1000)
-document.addEventListener("htmx:after:swap", () => { for (const element of ticking) element.tick() })
-document.addEventListener("visibilitychange", () => { if (!document.hidden) for (const element of ticking) element.tick() })
+// A page whose reader is signed out (data-stopped) stays as it was.
+const tick = () => { if (!document.hidden && !("stopped" in document.body.dataset)) for (const element of ticking) element.tick() }
+setInterval(tick, 1000)
+document.addEventListener("htmx:after:swap", tick)
+document.addEventListener("visibilitychange", tick)
 
 // ago says when `date` was, in the one unit that matters; a moment ahead says "in …", never "-3 s".
 export function ago(date, now = Date.now()) {
@@ -26,7 +28,10 @@ export function duration(ms) {
   if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
   const seconds = Math.floor(ms / 1000)
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
-  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`
+  const hours = Math.floor(seconds / 3600), days = Math.floor(hours / 24)
+  if (days < 1) return `${hours} h ${Math.floor((seconds % 3600) / 60)} min`
+  if (days < 365) return `${days} d ${hours % 24} h`
+  return days < 730 ? "1 year" : `${Math.floor(days / 365)} years`
 }
 
 class Ticking extends HTMLElement {

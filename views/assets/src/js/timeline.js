@@ -7,7 +7,7 @@ customElements.define("run-timeline", class extends HTMLElement {
     this.skew = Date.now() - Number(this.dataset.now) // this clock against the server's
     this.observer = new MutationObserver(() => this.draw())
     this.observer.observe(this, { childList: true, subtree: true })
-    this.timer = setInterval(() => { if (!document.hidden && this.running) this.draw() }, 200)
+    this.timer = setInterval(() => { if (!document.hidden && this.running && !("stopped" in document.body.dataset)) this.draw() }, 200)
     this.draw()
   }
 
