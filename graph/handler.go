@@ -14,6 +14,7 @@ import (
 
 	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/99designs/gqlgen/graphql/executor"
 	"github.com/99designs/gqlgen/graphql/handler/extension"
 	"github.com/99designs/gqlgen/graphql/handler/lru"
@@ -183,10 +184,15 @@ func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.
 	ctx = context.WithValue(ctx, variablesKey{}, r.variables)
 	op, errs := h.exec.CreateOperationContext(ctx, &r.RawParams)
 	ctx = graphql.WithOperationContext(ctx, op)
-	if errs != nil {
-		return operation{}, h.exec.DispatchError(ctx, errs)
+	switch {
+	case errs == nil:
+		return operation{op, ctx}, nil
+	case op.Doc != nil && op.Operation == nil && r.OperationName == "":
+		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has more than one operation: name one in `operationName`.")}
+	case op.Doc != nil && op.Operation == nil:
+		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has no operation %.100q, which `operationName` asks for.", r.OperationName)}
 	}
-	return operation{op, ctx}, nil
+	return operation{}, h.exec.DispatchError(ctx, errs)
 }
 
 // run starts the operation and returns a function that gives one answer after the other, nil at the

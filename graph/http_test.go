@@ -168,6 +168,7 @@ func TestHTTP(t *testing.T) {
 		{"GET with bad variables", "GET", "?query=%7B__typename%7D&variables=%7B", "", nil, 400, codeBadRequest},
 		{"unknown persisted query", "POST", "", `{"extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}}`, []string{sendJSON}, 200, "PERSISTED_QUERY_NOT_FOUND"},
 		{"wrong persisted hash", "POST", "", `{"query":"{__typename}","extensions":{"persistedQuery":{"version":1,"sha256Hash":"ab"}}}`, []string{sendJSON}, 200, codeBadRequest},
+		{"no operation chosen", "POST", "", `{"query":"query A { __typename } query B { __typename }"}`, []string{sendJSON}, 200, "GRAPHQL_VALIDATION_FAILED"},
 		{"unknown operation", "POST", "", `{"query":"query A { __typename }","operationName":"B"}`, []string{sendJSON}, 200, "GRAPHQL_VALIDATION_FAILED"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -184,6 +185,18 @@ func TestHTTP(t *testing.T) {
 		})
 	}
 
+	t.Run("says which operation it lacks", func(t *testing.T) {
+		for body, want := range map[string]string{
+			`{"query":"query A { __typename } query B { __typename }"}`: "The document has more than one operation: name one in `operationName`.",
+			`{"query":"query A { __typename }","operationName":"B"}`:    "The document has no operation \"B\", which `operationName` asks for.",
+			`{"query":"query A { __typename }","operationName":""}`:     "",
+		} {
+			r := s.do("POST", "", body, sendJSON)
+			if want == "" && r.Errors != nil || want != "" && (r.Errors == nil || r.Errors[0].Message != want) {
+				t.Errorf("%s: %s", body, r.Body)
+			}
+		}
+	})
 	t.Run("honours q values", func(t *testing.T) {
 		for accept, want := range map[string]string{
 			"application/json;q=0.5, application/graphql-response+json":        mediaGraphQL,
@@ -228,8 +241,8 @@ func TestJSONIsKept(t *testing.T) {
 	if r := s.do("POST", "", body, sendJSON); !strings.Contains(string(r.Body), config) {
 		t.Errorf("config came back as %s", r.Body)
 	}
-	run := func(payload string) json.RawMessage {
-		r := s.do("POST", "", `{"query":"mutation($p: JSON) { executePipelineDefinition(input: {name: \"kept\", payload: $p}) { run { runId } } }","variables":{"p":`+payload+`}}`, sendJSON)
+	send := func(body string) json.RawMessage {
+		r := s.do("POST", "", body, sendJSON)
 		var data struct {
 			ExecutePipelineDefinition struct{ Run struct{ RunID string } }
 		}
@@ -242,23 +255,57 @@ func TestJSONIsKept(t *testing.T) {
 		}
 		return stored.Payload
 	}
+	run := func(payload string) json.RawMessage {
+		return send(`{"query":"mutation($p: JSON) { executePipelineDefinition(input: {name: \"kept\", payload: $p}) { run { runId } } }","variables":{"p":` + payload + `}}`)
+	}
+	literal := func(payload string) json.RawMessage {
+		return send(string(encode(map[string]string{
+			"query": `mutation { executePipelineDefinition(input: {name: "kept", payload: ` + payload + `}) { run { runId } } }`})))
+	}
 	const payload = `{"z":12345678901234567890123,"a":1.10,"n":[1,{"y":null,"b":true}]}`
 	if got := run(payload); string(got) != payload {
 		t.Errorf("payload %s was stored as %s", payload, got)
 	}
-	t.Run("a number that is too large for a literal is refused", func(t *testing.T) {
-		for _, query := range []string{
-			`mutation { executePipelineDefinition(input: {name: "kept", payload: {a: 12345678901234567890123}}) { run { id } } }`,
-			`mutation { executePipelineDefinition(input: {name: "kept", payload: {a: 1e999}}) { run { id } } }`,
-			`mutation($p: JSON = {a: 1e999}) { executePipelineDefinition(input: {name: "kept", payload: $p}) { run { id } } }`,
-			`{ runs(first: 12345678901234567890123) { totalCount } }`,
-			`{ runs(first: 2147483648) { totalCount } }`,
+	t.Run("an empty list in a literal stays one", func(t *testing.T) {
+		if got := literal(`{n: [], o: {p: [[], {}]}, q: null}`); string(got) != `{"n":[],"o":{"p":[[],{}]},"q":null}` {
+			t.Errorf("stored as %s", got)
+		}
+		r := s.query("edit", `mutation { createPipelineDefinition(input: {name: "empty", config: {version: "1.0", nodes: []}}) { userErrors { field message } } }`, nil)
+		if strings.Contains(string(r.Body), "null") || !strings.Contains(string(r.Body), `"nodes"`) {
+			t.Errorf("the empty list of nodes: %s", r.Body)
+		}
+	})
+	t.Run("what a literal cannot hold is refused by name", func(t *testing.T) {
+		execute := func(payload string) string {
+			return `mutation { executePipelineDefinition(input: {name: "kept", payload: ` + payload + `}) { run { id } } }`
+		}
+		for query, where := range map[string]string{
+			execute(`{a: 12345678901234567890123}`): "input.payload.a: ",
+			execute(`{a: [1, {b: 1e999}]}`):         "input.payload.a.1.b: ",
+			execute(`{a: {b: HIGH}}`):               "input.payload.a.b: ",
+			strings.Replace(execute("$p"), "mutation", "mutation($p: JSON = {a: 1e999})", 1):                        "$p.a: ",
+			strings.Replace(execute("$p"), "mutation", "mutation($p: JSON = {a: HIGH})", 1):                         "$p.a: ",
+			strings.Replace(execute("{c: [$p]}"), "mutation", "mutation($p: JSON = [1, HIGH])", 1):                  "$p.1: ",
+			`{ ...F } fragment F on Query { ... on Query { runs(first: 12345678901234567890123) { totalCount } } }`: "first: ",
 		} {
-			if r := s.query("admin", query, nil); r.code() != "GRAPHQL_VALIDATION_FAILED" && r.code() != codeBadUserInput {
+			r := s.query("admin", query, nil)
+			if r.code() != codeBadUserInput || !strings.HasPrefix(r.Errors[0].Message, where) {
 				t.Errorf("%s: %s", query, r.Body)
 			}
 		}
+		if r := s.query("admin", `{ runs(first: 2147483648) { totalCount } }`, nil); r.code() != codeBadUserInput {
+			t.Errorf("%s", r.Body)
+		}
 		if r := s.query("admin", `query($n: Int) { runs(first: $n) { totalCount } }`, map[string]any{"n": 1 << 40}); r.code() != codeBadUserInput {
+			t.Errorf("%s", r.Body)
+		}
+		if r := s.query("admin", `{ runs(filter: {status: [FAILED]}) { totalCount } }`, nil); r.code() != "" {
+			t.Errorf("an enum outside of JSON: %s", r.Body)
+		}
+	})
+	t.Run("a version below 1 is refused", func(t *testing.T) {
+		r := s.query("admin", `mutation { executePipelineDefinition(input: {name: "kept", version: 0}) { run { id } } }`, nil)
+		if r.code() != codeBadUserInput || string(r.Data) != `{"executePipelineDefinition":null}` {
 			t.Errorf("%s", r.Body)
 		}
 	})

@@ -70,8 +70,8 @@ func (l Limits) withDefaults() Limits {
 	return l
 }
 
-// documentLimit refuses long documents before validation, whose check for overlapping fields takes
-// time with the square of their number.
+// documentLimit refuses, before validation, numbers that do not fit and long documents: the
+// validator's check for overlapping fields takes time with the square of their number.
 type documentLimit struct {
 	limits Limits
 	known  graphql.Cache[*ast.QueryDocument]
@@ -98,7 +98,7 @@ func (d documentLimit) MutateOperationParameters(ctx context.Context, params *gr
 	if n > d.limits.Selections {
 		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", n, d.limits.Selections)
 	}
-	return nil
+	return checkNumbers(doc)
 }
 
 // written counts the fields of a selection as they stand there.
@@ -127,6 +127,11 @@ func (s shapeLimit) MutateOperationContext(_ context.Context, op *graphql.Operat
 	w := shapeWalk{fragments: map[string]shape{}}
 	got := w.selections(op.Operation.SelectionSet)
 	w.directives(&got, op.Operation.Directives)
+	for _, v := range op.Operation.VariableDefinitions {
+		if v.DefaultValue != nil {
+			w.value("$"+v.Variable, v.DefaultValue, false)
+		}
+	}
 	for _, rule := range []struct {
 		got, limit int
 		code, what string
@@ -141,8 +146,17 @@ func (s shapeLimit) MutateOperationContext(_ context.Context, op *graphql.Operat
 			return coded(rule.code, "The operation "+rule.what+"; the limit is %d.", rule.got, rule.limit)
 		}
 	}
-	if w.hasNUL {
+	switch {
+	case w.hasNUL:
 		return coded(codeBadUserInput, "Text must not hold the character NUL.")
+	case w.bareWord != "":
+		return coded(codeBadUserInput, "%s: JSON has no names of enums; write text in quotes.", w.bareWord)
+	}
+	if op.Operation.Operation == ast.Subscription {
+		// The validator counts names; fields are what is left after aliases, @skip and @include.
+		if n := len(graphql.CollectFields(op, op.Operation.SelectionSet, []string{"Subscription"})); n != 1 {
+			return coded(errcode.ValidationFailed, "A subscription must select exactly one root field; this one selects %d.", n)
+		}
 	}
 	return nil
 }
@@ -163,6 +177,7 @@ func saturated(n int) int { return min(n, math.MaxInt32) }
 type shapeWalk struct {
 	fragments map[string]shape
 	hasNUL    bool
+	bareWord  string // where a literal of the scalar JSON has the name of an enum's value
 }
 
 func (w *shapeWalk) selections(set ast.SelectionSet) shape {
@@ -208,15 +223,19 @@ func (w *shapeWalk) directives(s *shape, list ast.DirectiveList) {
 
 func (w *shapeWalk) arguments(list ast.ArgumentList) {
 	for _, a := range list {
-		w.value(a.Value)
+		w.value(a.Name, a.Value, false)
 	}
 }
 
-// value looks for text that a store would refuse.
-func (w *shapeWalk) value(v *ast.Value) {
+// value looks for text that a store would refuse, and for what JSON does not have.
+func (w *shapeWalk) value(at string, v *ast.Value, inJSON bool) {
+	inJSON = inJSON || v.Definition != nil && v.Definition.Name == "JSON"
 	w.hasNUL = w.hasNUL || strings.ContainsRune(v.Raw, 0)
-	for _, child := range v.Children {
-		w.value(child.Value)
+	if inJSON && v.Kind == ast.EnumValue && w.bareWord == "" {
+		w.bareWord = at
+	}
+	for i, child := range v.Children {
+		w.value(below(at, i, child), child.Value, inJSON)
 	}
 }
 

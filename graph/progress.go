@@ -32,6 +32,27 @@ func (r *Resolver) snapshot(ctx context.Context, runID string) (*RunStatusChange
 	return &RunStatusChanged{progress: progressAt(runID, seq, time.Now()), Status: string(run.Status)}, nil
 }
 
+// resume is the sequence after which a subscriber with this cursor goes on. A cursor beyond the run's
+// last event, as after a restore of the store, goes on with what comes, or with the end.
+func (r *Resolver) resume(ctx context.Context, runID, cursor string) (int64, error) {
+	last, err := r.store.LastSequence(ctx, runID)
+	if err != nil {
+		return 0, err
+	}
+	run, err := r.store.Run(ctx, runID)
+	if err != nil {
+		return 0, err
+	}
+	from, err := openEventCursor(runID, cursor)
+	if from > last {
+		from = last
+		if run.Status.Terminal() {
+			from = max(last-1, 0)
+		}
+	}
+	return from, err
+}
+
 // follow passes events on, after those in first, until the sequence ends or ctx does. A subscriber
 // who leaves the queue full for longer than patience, and one for whom the events cannot be read, is
 // told where to go on and let go.

@@ -39,11 +39,8 @@ func (r *subscriptionResolver) RunProgress(ctx context.Context, runID string, af
 		}
 		first, from = []RunEvent{snapshot}, snapshot.Sequence
 	} else {
-		if _, err := r.store.Run(ctx, runID); err != nil {
-			return nil, err
-		}
 		var err error
-		if from, err = openEventCursor(runID, *after); err != nil {
+		if from, err = r.resume(ctx, runID, *after); err != nil {
 			return nil, err
 		}
 	}

@@ -131,6 +131,16 @@ func TestRunProgress(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a cursor beyond the end of an ended run gets the end", func(t *testing.T) {
+		run := s.begin("talks")
+		s.gate("g") <- struct{}{}
+		s.finish(run)
+		c := s.connect("read")
+		c.subscribe("1", followAll, vars(run, progressAt(run, 1<<40, time.Now()).Cursor))
+		if events := c.read("1", all); names(events) != "RunFinished:COMPLETED" {
+			t.Errorf("%s", names(events))
+		}
+	})
 	t.Run("a run that has ended is shown and finished", func(t *testing.T) {
 		run := s.begin("talks")
 		s.gate("g") <- struct{}{}

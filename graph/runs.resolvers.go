@@ -12,9 +12,13 @@ import (
 
 	"penstock/db"
 	"penstock/engine"
+	"penstock/fault"
 )
 
 func (r *mutationResolver) ExecutePipelineDefinition(ctx context.Context, input ExecutePipelineDefinitionInput) (*ExecutePipelineDefinitionPayload, error) {
+	if v := input.Version.Value(); v != nil && *v < 1 {
+		return nil, fault.New(fault.Invalid, "version must be at least 1; leave it out to run the newest.")
+	}
 	payload := &ExecutePipelineDefinitionPayload{}
 	in := engine.ExecuteInput{
 		Definition: input.Name, Version: int(given(input.Version)), Source: given(input.Source), Environment: given(input.Environment),

@@ -46,11 +46,30 @@ func UnmarshalJSON(v any) (json.RawMessage, error) {
 	if raw, ok := v.(json.RawMessage); ok {
 		return raw, nil
 	}
-	raw, err := json.Marshal(v)
+	raw, err := json.Marshal(withLists(v))
 	if err != nil {
 		return nil, fmt.Errorf("encode JSON literal: %w", err)
 	}
 	return raw, nil
+}
+
+// withLists copies a literal of the document, where an empty list is a nil slice, which would be null.
+func withLists(v any) any {
+	switch v := v.(type) {
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = withLists(v[i])
+		}
+		return list
+	case map[string]any:
+		object := make(map[string]any, len(v))
+		for key, value := range v {
+			object[key] = withLists(value)
+		}
+		return object
+	}
+	return v
 }
 
 // MarshalStringMap writes labels and tags; none are an empty object.

@@ -140,3 +140,25 @@ func TestEventStream(t *testing.T) {
 		t.Error("the stream ended without an error")
 	})
 }
+
+// TestSubscriptionHasOneField counts fields as they are executed: by alias, without those skipped.
+func TestSubscriptionHasOneField(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	const field = `runProgress(runId: "x") { cursor }`
+	for query, want := range map[string]string{
+		`subscription { a: ` + field + ` b: ` + field + ` }`:                                       "GRAPHQL_VALIDATION_FAILED",
+		`subscription { ` + field + ` ...F } fragment F on Subscription { b: ` + field + ` }`:      "GRAPHQL_VALIDATION_FAILED",
+		`subscription { runProgress(runId: "x") @skip(if: true) { cursor } }`:                      "GRAPHQL_VALIDATION_FAILED",
+		`subscription { ` + field + ` ... on Subscription { ` + field + ` } }`:                     codeNotFound, // the same field
+		`subscription { ` + field + ` b: runProgress(runId: "y") @include(if: false) { cursor } }`: codeNotFound,
+	} {
+		r := s.do("POST", "", string(encode(map[string]string{"query": query})), sendJSON, "Accept: "+mediaStream)
+		if !strings.Contains(string(r.Body), `"code":"`+want+`"`) {
+			t.Errorf("%s: %s", query, r.Body)
+		}
+	}
+	if log := s.log.String(); log != "" {
+		t.Errorf("logged: %s", log)
+	}
+}
