@@ -66,10 +66,16 @@ func New(o Options) (*Service, error) {
 // Request authenticates an HTTP request by its headers, or by its session cookie if it has none.
 // The principal is nobody, without an error, when the request carries no credential at all or a
 // session that has ended.
-func (s *Service) Request(r *http.Request) (Principal, error) {
+func (s *Service) Request(r *http.Request) (Principal, error) { return s.request(r, tokenFresh) }
+
+// Confirm is Request for a caller who stays, as on a WebSocket: it asks the store, so that a token
+// that was revoked on another process is refused at once.
+func (s *Service) Confirm(r *http.Request) (Principal, error) { return s.request(r, 0) }
+
+func (s *Service) request(r *http.Request, fresh time.Duration) (Principal, error) {
 	c := Credentials{Authorization: r.Header.Values("Authorization"), APIKey: r.Header.Values("X-Api-Key"), Peer: r.RemoteAddr}
 	if len(c.Authorization)+len(c.APIKey) > 0 {
-		return s.Authenticate(r.Context(), c)
+		return s.authenticate(r.Context(), c, fresh)
 	}
 	return s.fromSession(r)
 }

@@ -49,6 +49,11 @@ var (
 // Authenticate finds the token's principal. Errors: fault.Unauthorized for none, several or a wrong
 // one, fault.RateLimited for a peer that guesses, fault.Unavailable if the store cannot be asked.
 func (s *Service) Authenticate(ctx context.Context, c Credentials) (Principal, error) {
+	return s.authenticate(ctx, c, tokenFresh)
+}
+
+// authenticate believes what was known of the token for as long as fresh says.
+func (s *Service) authenticate(ctx context.Context, c Credentials, fresh time.Duration) (Principal, error) {
 	secret, err := c.token()
 	if err != nil {
 		return Principal{}, err
@@ -56,7 +61,7 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (Principal, e
 	hash := hashToken(secret)
 	now := time.Now()
 	known, ok := s.known.Get(hash)
-	if ok && now.Sub(known.checked) < tokenFresh && known.valid(now) {
+	if ok && now.Sub(known.checked) < fresh && known.valid(now) {
 		return known.principal, nil
 	}
 	peer := peerKey(c.Peer)
@@ -65,11 +70,11 @@ func (s *Service) Authenticate(ctx context.Context, c Credentials) (Principal, e
 			return Principal{}, err
 		}
 	}
-	fresh, err := s.lookUp(ctx, hash, known.touched, now)
+	found, err := s.lookUp(ctx, hash, known.touched, now)
 	switch {
-	case err == nil && fresh.valid(now):
-		s.known.Add(hash, fresh)
-		return fresh.principal, nil
+	case err == nil && found.valid(now):
+		s.known.Add(hash, found)
+		return found.principal, nil
 	case err == nil || fault.Is(err, fault.NotFound):
 		s.known.Remove(hash)
 		s.wrongTokens.failed(peer)

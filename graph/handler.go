@@ -40,7 +40,8 @@ type Options struct {
 
 	// Authenticate says who sent a request. The caller of an HTTP request is in its context already
 	// (auth.With); this is asked again for a WebSocket that brings its credential in connection_init,
-	// and every few seconds while a stream is open, so that a revoked credential ends it.
+	// for every operation on a WebSocket, and every few seconds while a stream is open, so that a
+	// revoked credential ends it. It must not answer from memory.
 	Authenticate func(*http.Request) (auth.Principal, error)
 
 	Limits    Limits

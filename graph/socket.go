@@ -40,8 +40,7 @@ type socket struct {
 
 	credential *http.Request // what the caller is authenticated by
 	caller     auth.Principal
-	refused    func() *fault.Error // see watchCredential; nil before the acknowledgement
-	release    func()              // gives the caller's socket slot back
+	release    func() // gives the caller's socket slot back; nil before the acknowledgement
 
 	mu         sync.Mutex // guards operations
 	operations map[string]*running
@@ -118,7 +117,7 @@ func (s *socket) serve() {
 func (s *socket) handle(m message, late *time.Timer) bool {
 	switch m.Type {
 	case "connection_init":
-		if s.refused != nil {
+		if s.release != nil {
 			return s.close(closeTooMany, "Too many initialisation requests")
 		}
 		if !late.Stop() {
@@ -130,7 +129,7 @@ func (s *socket) handle(m message, late *time.Timer) bool {
 	case "pong":
 		return true
 	case "subscribe":
-		if s.refused == nil {
+		if s.release == nil {
 			return s.close(closeUnauthorized, "Unauthorized")
 		}
 		return s.subscribe(m)
@@ -168,7 +167,6 @@ func (s *socket) init(payload json.RawMessage) bool {
 		return s.close(closeTooMany, "Too many sockets")
 	}
 	s.ctx = auth.With(s.ctx, s.caller)
-	s.refused = s.h.watchCredential(s.credential, s.caller)
 	s.wg.Go(s.keepAlive)
 	return s.send(message{Type: "connection_ack"})
 }
@@ -217,9 +215,6 @@ func (s *socket) keepAlive() {
 }
 
 func (s *socket) subscribe(m message) bool {
-	if s.refused() != nil {
-		return s.close(closeForbidden, "Forbidden")
-	}
 	s.mu.Lock()
 	_, double := s.operations[m.ID]
 	full := len(s.operations) >= s.h.limits.Operations
@@ -251,6 +246,10 @@ func (s *socket) subscribe(m message) bool {
 // operate runs one operation and returns the message that ends it: `error` or `complete`, never both,
 // because clients close the socket over a `complete` that follows an `error`.
 func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage) message {
+	if s.h.revoked(s.credential, s.caller) != nil {
+		s.close(closeForbidden, "Forbidden")
+		return message{ID: id, Type: "complete"}
+	}
 	req, err := parseRequest(payload)
 	if err != nil {
 		return failure(id, s.h.refusal(ctx, codeBadRequest, err).Errors)

@@ -111,6 +111,21 @@ func (c *client) wantClosed(code websocket.StatusCode) {
 
 const followRun = `subscription($r: ID!) { runProgress(runId: $r) { sequence } }`
 
+// TestRevokedTokenStartsNothing uses a socket that was opened before the revocation.
+func TestRevokedTokenStartsNothing(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(l *Limits) { l.Recheck, l.Ping = time.Hour, time.Hour })
+	c := s.connect("operate")
+	c.subscribe("1", `{ viewer { name } }`, nil)
+	c.want("next", "1")
+	c.want("complete", "1")
+	s.revoke("operate")
+	c.subscribe("2", `mutation { executePipelineDefinition(input: {name: "x"}) { run { id } } }`, nil)
+	if m, err := c.receive(); websocket.CloseStatus(err) != closeForbidden {
+		t.Errorf("got %s %s (%v), want the socket closed", m.Type, m.Payload, err)
+	}
+}
+
 func TestSocketRules(t *testing.T) {
 	t.Parallel()
 	s := start(t, func(l *Limits) { l.Init = 100 * time.Millisecond; l.Operations = 3; l.Sockets = 4 })

@@ -85,9 +85,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 	}
 }
 
-// watchCredential returns a function that says why r's credential no longer stands for p with the
-// same rights, nil while it does. It asks at most every [Limits.Recheck]; a store that cannot be
-// asked revokes nothing.
+// watchCredential returns a function that is [handler.revoked], but asks at most every [Limits.Recheck].
 func (h *handler) watchCredential(r *http.Request, p auth.Principal) func() *fault.Error {
 	last := time.Now()
 	return func() *fault.Error {
@@ -95,15 +93,21 @@ func (h *handler) watchCredential(r *http.Request, p auth.Principal) func() *fau
 			return nil
 		}
 		last = time.Now()
-		now, err := h.authenticate(r)
-		switch f := fault.Of(err); {
-		case err == nil && now.Kind == p.Kind && now.ID == p.ID && slices.Equal(now.Scopes, p.Scopes):
-			return nil
-		case err == nil:
-			return fault.New(fault.Forbidden, "Your rights have changed. Connect again.")
-		case f.Code == fault.Unauthorized || f.Code == fault.Forbidden:
-			return f
-		}
-		return nil
+		return h.revoked(r, p)
 	}
+}
+
+// revoked says why r's credential no longer stands for p with the same rights, nil while it does. A
+// store that cannot be asked revokes nothing.
+func (h *handler) revoked(r *http.Request, p auth.Principal) *fault.Error {
+	now, err := h.authenticate(r)
+	switch f := fault.Of(err); {
+	case err == nil && now.Kind == p.Kind && now.ID == p.ID && slices.Equal(now.Scopes, p.Scopes):
+		return nil
+	case err == nil:
+		return fault.New(fault.Forbidden, "Your rights have changed. Connect again.")
+	case f.Code == fault.Unauthorized || f.Code == fault.Forbidden:
+		return f
+	}
+	return nil
 }
