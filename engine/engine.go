@@ -28,6 +28,7 @@ const (
 	workflowName    = "run"
 
 	sweepEvery    = 500 * time.Millisecond
+	startPatience = 30 * time.Second // a run handed over longer ago is handed over again, or works elsewhere
 	takeoverEvery = 500 * time.Millisecond
 )
 
@@ -48,7 +49,7 @@ type Engine struct {
 	fresh    sync.Map      // run id → *progress: accepted here, not yet picked up by its workflow
 	live     sync.Map      // run id → context.CancelCauseFunc
 	intakes  chan *intakeJob
-	starting sync.Map // run ids handed to the workflow engine and not yet picked up
+	starting sync.Map // run id → when it was handed to the workflow engine, until it is picked up here
 
 	reading    sync.Mutex // one delivery is read back at a time
 	deliveries *lru.Cache[string, keptDelivery]
@@ -199,7 +200,7 @@ func (e *Engine) startSoon(runs ...db.Run) {
 	}
 	e.load.Add(int64(len(runs)))
 	for _, r := range runs {
-		e.starting.Store(r.ID, nil)
+		e.starting.Store(r.ID, time.Now())
 	}
 	e.wg.Go(func() {
 		for _, r := range runs {
@@ -239,7 +240,7 @@ func (e *Engine) sweep(ctx context.Context) {
 			continue
 		}
 		for _, r := range runs {
-			if _, handed := e.starting.Load(r.ID); !handed {
+			if at, handed := e.starting.Load(r.ID); !handed || time.Since(at.(time.Time)) > startPatience {
 				e.startSoon(r)
 			}
 		}
@@ -256,6 +257,12 @@ func (e *Engine) clean(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		e.starting.Range(func(id, at any) bool {
+			if time.Since(at.(time.Time)) > startPatience {
+				e.starting.Delete(id)
+			}
+			return true
+		})
 		for {
 			done, err := dbos.ListWorkflows(e.dbos,
 				dbos.WithFilterCompletedBefore(time.Now().Add(-5*time.Minute)),
