@@ -70,7 +70,11 @@ func (s *Server) definitionStore(w http.ResponseWriter, r *http.Request, page vi
 		if created {
 			flash = "created"
 		}
-		return s.done(w, r, views.DefinitionURL(def.Name), flash)
+		next := views.DefinitionURL(def.Name)
+		if !may(r, "GET /admin/definitions/{name}/") { // may edit, not read: the one page it may see
+			next = "/admin/definitions/new"
+		}
+		return s.done(w, r, next, flash)
 	}
 	f := fault.Of(err)
 	if _, invalid := errors.AsType[*engine.InvalidError](err); invalid {

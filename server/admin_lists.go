@@ -55,14 +55,16 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 	return s.render(w, r, http.StatusOK, views.Overview(page), views.ResultsFragment)
 }
 
-// webhook is the address that takes alerts, as the reader can reach it.
-func (s *Server) webhook(r *http.Request) string {
-	base := s.publicURL
-	if base == "" {
-		base = "http://" + r.Host // checked against the names the server answers to
+// address is this server as the reader reaches it.
+func (s *Server) address(r *http.Request) string {
+	if s.publicURL != "" {
+		return s.publicURL
 	}
-	return base + "/webhooks/alertmanager"
+	return "http://" + r.Host // checked against the names the server answers to
 }
+
+// webhook is the address that takes alerts.
+func (s *Server) webhook(r *http.Request) string { return s.address(r) + "/webhooks/alertmanager" }
 
 func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
@@ -102,6 +104,9 @@ func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	if !known {
 		return fault.New(fault.Invalid, "status=%q is none of acknowledged, resolved, all.", page.Status)
 	}
+	if page.Severity != "" && !slices.Contains(severities, filter.Severity) {
+		return fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", page.Severity)
+	}
 	list, err := s.store.Incidents(r.Context(), filter)
 	if err != nil {
 		return err
@@ -122,6 +127,11 @@ func incidentRows(incidents []db.Incident) []views.IncidentRow {
 	return rows
 }
 
+var (
+	triggers   = []db.Trigger{db.TriggerWebhook, db.TriggerAlert, db.TriggerAPI, db.TriggerManual, db.TriggerPipeline, db.TriggerSchedule}
+	severities = []db.Severity{db.SeverityCritical, db.SeverityError, db.SeverityWarning, db.SeverityInfo}
+)
+
 func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := views.RunsPage{
@@ -137,6 +147,9 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 			return fault.New(fault.Invalid, "status=%q is none of pending, running, completed, partial, failed, cancelled.", page.Status)
 		}
 		filter.Status = []db.RunStatus{db.RunStatus(page.Status)}
+	}
+	if page.Trigger != "" && !slices.Contains(triggers, filter.Trigger) {
+		return fault.New(fault.Invalid, "trigger=%q is none of webhook, alert, api, manual, pipeline, schedule.", page.Trigger)
 	}
 	list, err := s.store.Runs(r.Context(), filter)
 	if err != nil {
@@ -202,6 +215,9 @@ func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	filter := db.DefinitionFilter{Search: page.Query, Page: pageOf(r)}
 	if page.State != "" {
+		if page.State != "active" && page.State != "inactive" {
+			return fault.New(fault.Invalid, "state=%q is none of active, inactive.", page.State)
+		}
 		active := page.State == "active"
 		filter.Active = &active
 	}

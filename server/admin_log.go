@@ -15,6 +15,7 @@ import (
 // with the same ids, so a page and a stream that goes on after it fit together.
 type runLog struct {
 	entries []views.LogEntry
+	said    string            // why the newest stage failed
 	texts   map[string]string // id of the line that a stage's streamed text goes to, by node and attempt
 }
 
@@ -34,11 +35,15 @@ func (l *runLog) add(ev db.RunEvent) (entry views.LogEntry, isNew bool) {
 		l.texts[key] = entry.ID
 	case engine.EventRun, engine.EventStage:
 		entry.Text = strings.ToUpper(ev.Status[:min(1, len(ev.Status))]) + ev.Status[min(1, len(ev.Status)):]
-		if ev.Attempt > 1 {
+		if ev.Attempt > 0 && ev.Status != string(db.StageSkipped) {
 			entry.Text += fmt.Sprintf(" (attempt %d)", ev.Attempt)
 		}
-		if ev.Text != "" {
+		// A run ends with the words of the stage that failed it; the line above has said them.
+		if ev.Text != "" && (ev.Kind == engine.EventStage || l.said == "" || !strings.Contains(ev.Text, l.said)) {
 			entry.Text += ": " + ev.Text
+		}
+		if ev.Kind == engine.EventStage && ev.Status == string(db.StageFailed) {
+			l.said = ev.Text
 		}
 		switch ev.Status {
 		case string(db.RunCompleted), string(db.StageSucceeded):

@@ -3,7 +3,10 @@ package server
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"penstock/db"
 	"penstock/engine/definition"
@@ -24,8 +27,13 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	node := r.URL.Query().Get("node")
+	if node == "" && v.run.Status == db.RunFailed { // what somebody comes for
+		if i := slices.IndexFunc(v.stages, func(stage views.Stage) bool { return stage.Status == string(db.StageFailed) }); i >= 0 {
+			node = v.stages[i].ID
+		}
+	}
 	page := views.RunPage{
-		Page: s.frame(w, r, "runs", v.run.DefinitionName+" "+v.run.ID), Head: v.head, Timeline: v.timeline(node),
+		Page: s.frame(w, r, "runs", views.RunTitle(v.run.DefinitionName, v.run.ID)), Head: v.head, Timeline: v.timeline(node),
 		Graph: runGraph(v.run.ID, node, v.doc, v.stages, v.newest), Log: lines.entries, Cursor: cursor,
 	}
 	if node != "" {
@@ -40,7 +48,14 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) runCancel(w http.ResponseWriter, r *http.Request) error {
-	run, err := s.engine.Cancel(r.Context(), r.PathValue("run_id"), "cancelled by "+actor(r), actor(r))
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	reason := strings.Join(strings.Fields(field(r, "reason")), " ")
+	if utf8.RuneCountInString(reason) > 300 {
+		return fault.New(fault.Invalid, "Not cancelled: the reason is longer than 300 characters.")
+	}
+	run, err := s.engine.Cancel(r.Context(), r.PathValue("run_id"), reason, actor(r))
 	if err != nil {
 		return err
 	}

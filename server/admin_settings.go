@@ -20,7 +20,7 @@ func (s *Server) settings(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) settingsRender(w http.ResponseWriter, r *http.Request, only, receipt string) error {
 	ctx := r.Context()
 	page := views.SettingsPage{
-		Page:    s.frame(w, r, "settings", "Settings"),
+		Page: s.frame(w, r, "settings", "Settings"), Address: s.address(r),
 		CanTest: may(r, "POST /admin/settings/channels/{name}/test"), ShowTokens: isAdmin(r),
 	}
 	channels, err := s.store.Channels(ctx)

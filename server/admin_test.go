@@ -71,10 +71,10 @@ func TestPages(t *testing.T) {
 	}
 	for path, want := range map[string]int{
 		"/admin/runs/none": 404, "/admin/runs/" + run + "?node=none": 404, "/admin/incidents/none": 404, "/admin/definitions/none": 404,
-		"/admin/definitions/disk?version=9": 404, "/admin/runs?status=odd": 400, "/admin/incidents?status=odd": 400, "/admin/runs?after=forged": 400, "/admin/none": 404,
+		"/admin/definitions/disk?version=9": 404, "/admin/runs?status=odd": 400, "/admin/runs?trigger=odd": 400, "/admin/incidents?severity=odd": 400, "/admin/definitions?state=odd": 400, "/admin/incidents?status=odd": 400, "/admin/runs?after=forged": 400, "/admin/none": 404,
 	} {
-		if a := s.do(request{path: path, as: auth.Admin}); a.status != want || !strings.Contains(a.body, "data-error") {
-			t.Errorf("%s: %d, want the page of error %d", path, a.status, want)
+		if a := s.do(request{path: path, as: auth.Admin}); a.status != want || !strings.Contains(a.body, "data-error") || !strings.Contains(a.body, `aria-label="Main"`) {
+			t.Errorf("%s: %d, want the page of error %d with the navigation", path, a.status, want)
 		}
 	}
 }
@@ -85,7 +85,10 @@ func TestDefinitionPages(t *testing.T) {
 	const valid = `{"version":"1.0","nodes":[{"id":"a","type":"step"}]}`
 
 	t.Run("create, save, refuse the stale version and keep its text", func(t *testing.T) {
-		a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"one"}, "config": {valid}, "active": {"yes"}, "message": {"first"}}, false)
+		if a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"blind"}, "config": {valid}}, false); a.header.Get("Location") != "/admin/definitions/new" {
+			t.Errorf("who may not read is led to %s", a.header.Get("Location"))
+		}
+		a := s.form("/admin/definitions/new", auth.Admin, url.Values{"name": {"one"}, "config": {valid}, "active": {"yes"}, "message": {"first"}}, false)
 		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/admin/definitions/one" {
 			t.Fatalf("create: %d %s", a.status, a.body)
 		}
@@ -177,6 +180,9 @@ func TestIncidentPages(t *testing.T) {
 		t.Errorf("resolve by form: %d %v", a.status, a.header)
 	}
 	page := s.do(request{path: "/admin/incidents/" + id, as: auth.Read})
+	if !strings.Contains(page.body, "1 alert still fires") {
+		t.Error("the page does not say that the alert of the resolved incident still fires")
+	}
 	if !strings.Contains(page.body, "Resolved") || strings.Contains(page.body, "/resolve") {
 		t.Error("the page does not show it resolved, or offers to resolve it again")
 	}
@@ -269,4 +275,40 @@ func TestSettingsPage(t *testing.T) {
 	if a := s.form("/admin/settings/theme", auth.Read, url.Values{"theme": {`"><b>`}}, false); a.status != http.StatusBadRequest {
 		t.Errorf("odd theme: %d", a.status)
 	}
+}
+
+func TestRunPages(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+
+	t.Run("a failed run opens the failed stage and is named by its short id", func(t *testing.T) {
+		s.define("fails", `[{"id":"first","type":"step"},{"id":"fail","type":"step"}]`)
+		run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "fails"})
+		must(t, err)
+		_, err = s.engine.Wait(t.Context(), run.ID)
+		must(t, err)
+		page := s.do(request{path: "/admin/runs/" + run.ID, as: auth.Read}).body
+		short := run.ID[:4] + "…" + run.ID[len(run.ID)-6:]
+		for _, want := range []string{`data-node="fail"`, "<title>fails " + short + " ", `aria-current="page">` + short + "<", "Failed (attempt 1): It was told to fail.", ">Failed</span>"} {
+			if !strings.Contains(page, want) {
+				t.Errorf("%q is missing", want)
+			}
+		}
+	})
+
+	t.Run("cancel takes a reason and says once who did it", func(t *testing.T) {
+		s.define("hangs", `[{"id":"hang","type":"step"}]`)
+		run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "hangs"})
+		must(t, err)
+		path := "/admin/runs/" + run.ID
+		if a := s.form(path+"/cancel", auth.Operate, url.Values{"reason": {strings.Repeat("x", 301)}}, false); a.status != http.StatusBadRequest {
+			t.Errorf("a reason without end: %d", a.status)
+		}
+		if a := s.form(path+"/cancel", auth.Operate, url.Values{"reason": {" wrong\n host "}}, false); a.status != http.StatusSeeOther {
+			t.Fatalf("cancel: %d %s", a.status, a.body)
+		}
+		if stored, err := s.store.Run(t.Context(), run.ID); err != nil || stored.Error != "Cancelled by operate: wrong host" {
+			t.Errorf("%q, %v", stored.Error, err)
+		}
+	})
 }

@@ -121,12 +121,22 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, code int, f *
 	if f.Code == fault.Internal {
 		message = "Something went wrong here. Tell your administrator this request id: " + requestID(r.Context())
 	}
+	if _, known := auth.From(r.Context()); !known && (code == http.StatusNotFound || code == http.StatusMethodNotAllowed) { // no route asked who it is
+		if p, err := s.auth.Request(r); err == nil {
+			r = r.WithContext(auth.With(r.Context(), p))
+		}
+	}
+	page := views.Page{Title: http.StatusText(code)}
+	if may(r, "GET /admin/") {
+		section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/admin/"), "/")
+		page = s.frame(w, r, section, page.Title)
+	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(code)
 	if r.Method == http.MethodHead {
 		return
 	}
-	if err := views.ErrorPage(code, http.StatusText(code), message).Render(r.Context(), w); err != nil {
+	if err := views.ErrorPage(page, code, message).Render(r.Context(), w); err != nil {
 		s.log.Error("error page", "request_id", requestID(r.Context()), "err", err)
 	}
 }

@@ -56,7 +56,7 @@ func Execute(p ExecutePage) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = crumb(DefinitionURL(p.Name), p.Name).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = crumb(DefinitionURL(p.Name), p.Name, "").Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

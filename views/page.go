@@ -122,11 +122,15 @@ func duration(d time.Duration) string {
 
 // short is the beginning and the end of an id, enough to tell ids of one day apart.
 func short(id string) string {
-	if len(id) <= 13 {
+	r := []rune(id)
+	if len(r) <= 13 {
 		return id
 	}
-	return id[:4] + "…" + id[len(id)-6:]
+	return string(r[:4]) + "…" + string(r[len(r)-6:])
 }
+
+// RunTitle tells runs apart among the tabs of a browser.
+func RunTitle(definition, id string) string { return definition + " " + short(id) }
 
 func count(n int, one, many string) string {
 	if n == 1 {

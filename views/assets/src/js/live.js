@@ -16,7 +16,7 @@ function signedOut() {
   note.hidden = false
   state("off")
   document.querySelector("[hx-sse\\:connect]")?.remove()
-  for (const form of document.querySelectorAll("#run-head form")) form.remove()
+  for (const form of document.querySelectorAll("#run-head .actions > *")) form.remove()
 }
 
 // A stage that changed while its details are open: fetch them again.
