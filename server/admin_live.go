@@ -88,7 +88,7 @@ func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 // asked revokes nothing.
 func (s *Server) stillMay(r *http.Request) bool {
 	before, _ := auth.From(r.Context())
-	now, err := s.auth.Request(r)
+	now, err := s.auth.Confirm(r)
 	if err == nil {
 		err = auth.Allowed(now, r.Pattern)
 	}
