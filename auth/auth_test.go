@@ -17,7 +17,7 @@ func TestAllowed(t *testing.T) {
 	const (
 		run     = "POST /orchestration/definitions/{name}/execute/"
 		health  = "GET /healthz"
-		anybody = "POST /graphql"
+		anybody = "POST /graphql/"
 	)
 	for _, test := range []struct {
 		rule string

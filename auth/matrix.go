@@ -46,8 +46,8 @@ var matrix = map[string]Scope{
 
 	// GraphQL. A WebSocket may bring its credential in its first message, so the upgrade is open and
 	// every operation is checked; any other GET is treated like the POST.
-	"POST /graphql":          Authenticated,
-	"GET /graphql":           Public,
+	"POST /graphql/":         Authenticated,
+	"GET /graphql/":          Public,
 	"GET /playground/":       Authenticated,
 	"GET /playground/{file}": Authenticated,
 

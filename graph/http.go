@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"mime"
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"penstock/auth"
 	"penstock/fault"
@@ -119,6 +122,24 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) (*request, int, e
 	}
 	req, err := parseRequest(body)
 	return req, http.StatusBadRequest, err
+}
+
+// Refuse answers a request for /graphql that the server stopped before the handler. errorID finds an
+// internal error in the server's log.
+func Refuse(w http.ResponseWriter, r *http.Request, status int, f *fault.Error, errorID string) {
+	media := negotiate(r.Header.Values("Accept")).json
+	if media == "" {
+		media = mediaJSON
+	}
+	message, extensions := present(r.Context(), f, slog.New(slog.DiscardHandler)) // the server has logged it
+	switch extensions["code"] {
+	case codeBadUserInput:
+		extensions["code"] = codeBadRequest
+	case codeInternal:
+		extensions["errorId"] = errorID
+	}
+	w.Header().Add("Vary", "Accept")
+	writeJSON(w, status, media, answer{Errors: gqlerror.List{{Message: message, Extensions: extensions}}})
 }
 
 func writeJSON(w http.ResponseWriter, status int, media string, a answer) {

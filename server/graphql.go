@@ -28,11 +28,11 @@ func (s *Server) graphqlRoutes(graphql http.Handler) []route {
 		return nil
 	}
 	return []route{
-		{"POST /graphql", api},
-		{"GET /graphql", func(w http.ResponseWriter, r *http.Request) error {
+		{"POST /graphql/", api},
+		{"GET /graphql/", func(w http.ResponseWriter, r *http.Request) error {
 			if !isUpgrade(r) {
 				p, _ := auth.From(r.Context())
-				if err := auth.Allowed(p, "POST /graphql"); err != nil {
+				if err := auth.Allowed(p, "POST /graphql/"); err != nil {
 					return err
 				}
 			}

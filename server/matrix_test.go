@@ -33,7 +33,7 @@ func TestMatrix(t *testing.T) {
 		anonymous := ask("")
 		refused := anonymous == http.StatusUnauthorized || wantsPage && anonymous == http.StatusSeeOther
 		switch {
-		case r.Pattern == "GET /graphql": // open for sockets, which bring their credential later
+		case r.Pattern == "GET /graphql/": // open for sockets, which bring their credential later
 			if anonymous != http.StatusUnauthorized {
 				t.Errorf("%s without an upgrade, anonymous: %d", r.Pattern, anonymous)
 			}
@@ -73,7 +73,7 @@ func TestPublicRoutes(t *testing.T) {
 		}
 	}
 	// Whoever adds one here makes it readable to the world.
-	want := "GET /, GET /assets/{file}, GET /graphql, GET /healthz, GET /login, POST /login, GET /readyz, GET /setup, POST /setup"
+	want := "GET /, GET /assets/{file}, GET /graphql/, GET /healthz, GET /login, POST /login, GET /readyz, GET /setup, POST /setup"
 	if got := strings.Join(public, ", "); got != want {
 		t.Errorf("public:\n%s\nwant:\n%s", got, want)
 	}

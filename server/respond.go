@@ -15,6 +15,7 @@ import (
 	"penstock/engine"
 	"penstock/engine/definition"
 	"penstock/fault"
+	"penstock/graph"
 	"penstock/views"
 )
 
@@ -104,6 +105,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, code int, f *fau
 	}
 	if wantsPage(r) {
 		s.errorPage(w, r, code, f)
+		return
+	}
+	if strings.TrimSuffix(r.URL.Path, "/") == "/graphql" {
+		graph.Refuse(w, r, code, f, requestID(r.Context()))
 		return
 	}
 	p := problem{Error: f.Message}
