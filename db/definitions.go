@@ -207,10 +207,12 @@ func (tx *Tx) saveDefinition(ctx context.Context, in DefinitionSave) (*PipelineD
 }
 
 func staleVersion(name string, expected, current int) error {
-	if current == 0 {
-		return fault.New(fault.Conflict, "Version %d of pipeline definition %q was expected, but there is none of this name.", expected, name)
+	f := fault.New(fault.Conflict, "Version %d of pipeline definition %q was expected, but there is none of this name.", expected, name)
+	if current != 0 {
+		f = fault.New(fault.Conflict, "Pipeline definition %q is at version %d, not %d: somebody else has saved it. Load it and save again.", name, current, expected)
 	}
-	return fault.New(fault.Conflict, "Pipeline definition %q is at version %d, not %d: somebody else has saved it. Load it and save again.", name, current, expected)
+	f.Fields = map[string]string{"expected_version": f.Message}
+	return f
 }
 
 // nextVersion puts the configuration into d and returns the version to store, nil if nothing is different.

@@ -26,7 +26,7 @@ const redacted = "[secret]"
 // SaveChannel creates or changes a channel. Secret text is sealed and replaced by a reference.
 func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel, bool, error) {
 	if !validName.MatchString(in.Name) {
-		return nil, false, fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name)
+		return nil, false, about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name))
 	}
 	stored, err := e.store.Channel(ctx, in.Name)
 	if err != nil && (in.MustExist || !fault.Is(err, fault.NotFound)) {
@@ -47,7 +47,7 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 	}
 	kind, err := e.o.Notify.Get(ch.Driver)
 	if err != nil {
-		return nil, false, fault.Wrap(err, fault.Unprocessable, "driver: %s", fault.Of(err).Message)
+		return nil, false, about("driver", fault.Wrap(err, fault.Unprocessable, "driver: %s", fault.Of(err).Message))
 	}
 	var secrets []db.Secret
 	if in.Config != nil || !sameDriver {
@@ -88,7 +88,7 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 				old, ok := kept[path]
 				switch {
 				case keeps && !ok:
-					return nil, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path)
+					return nil, about("config"+path, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path))
 				case ok && moved && (keeps || string(old) == string(value)):
 					return nil, errMoved("config" + path)
 				case keeps:
@@ -221,7 +221,7 @@ func movedTarget(before, after json.RawMessage) bool {
 }
 
 func errMoved(path string) error {
-	return fault.New(fault.Unprocessable, "%s: the target has changed, so the secret must be entered again.", path)
+	return about(path, fault.New(fault.Unprocessable, "%s: the target has changed, so the secret must be entered again.", path))
 }
 
 // lift seals secret text and returns the reference to it; references stay as they are.

@@ -77,10 +77,16 @@ func (e *Engine) Validate(ctx context.Context, config []byte) (Validation, error
 	return v, nil
 }
 
+// about says which field of the caller's input the problem is in.
+func about(field string, f *fault.Error) *fault.Error {
+	f.Fields = map[string]string{field: f.Message}
+	return f
+}
+
 // SaveDefinition creates or changes a definition. A configuration that differs makes a new version.
 func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error) {
 	if !validName.MatchString(in.Name) {
-		return nil, false, nil, fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name)
+		return nil, false, nil, about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name))
 	}
 	save := db.DefinitionSave{
 		Name: in.Name, Description: in.Description, Tags: in.Tags, IsActive: in.IsActive, Message: in.Message,
@@ -114,7 +120,7 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 			save.Description = &plan.Document.Description
 		}
 	} else if in.MustCreate {
-		return nil, false, nil, fault.New(fault.Invalid, "config is required to create a definition.")
+		return nil, false, nil, about("config", fault.New(fault.Invalid, "config is required to create a definition."))
 	}
 	def, created, err = e.store.SaveDefinition(ctx, save)
 	if err != nil {

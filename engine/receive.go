@@ -196,7 +196,7 @@ func (e *Engine) parsedOf(d *db.Delivery) (*parsed, error) {
 func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) {
 	for name, text := range map[string]string{"source": in.Source, "environment": in.Environment, "trace_id": in.TraceID, "idempotency_key": in.IdempotencyKey} {
 		if len(text) > maxWord || strings.ContainsFunc(text, unicode.IsControl) {
-			return nil, fault.New(fault.Invalid, "%s must be at most %d bytes on one line.", name, maxWord)
+			return nil, about(name, fault.New(fault.Invalid, "%s must be at most %d bytes on one line.", name, maxWord))
 		}
 	}
 	target := e.compiled.byName(ctx, e, in.Definition)
@@ -205,6 +205,9 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 	}
 	if in.Version != 0 && in.Version != target.def.Version {
 		version, err := e.store.DefinitionVersionByNumber(ctx, target.def.ID, in.Version)
+		if fault.Is(err, fault.NotFound) {
+			err = about("version", fault.Wrap(err, fault.NotFound, "%s", fault.Of(err).Message))
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -240,7 +243,7 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 	if in.IncidentID != "" {
 		if err := e.seeIncident(ctx, data, in.IncidentID); err != nil {
 			if fault.Is(err, fault.NotFound) {
-				return nil, fault.New(fault.Unprocessable, "There is no incident %q (incident_id).", in.IncidentID)
+				return nil, about("incident_id", fault.New(fault.Unprocessable, "There is no incident %q.", in.IncidentID))
 			}
 			return nil, err
 		}

@@ -61,21 +61,20 @@ func (r *mutationResolver) DeleteChannel(ctx context.Context, input DeleteChanne
 
 func (r *mutationResolver) TestChannel(ctx context.Context, input TestChannelInput) (*TestChannelPayload, error) {
 	payload := &TestChannelPayload{}
-	before, err := orNil(r.store.Channel(ctx, input.Name))
-	if err != nil {
-		return nil, err
+	if _, err := r.store.Channel(ctx, input.Name); err != nil {
+		payload.UserErrors, err = userErrors(err, "name")
+		return payload, err
 	}
 	receipt, err := r.engine.TestChannel(ctx, input.Name)
 	if receipt.Status != 0 || receipt.MessageID != "" || receipt.Response != "" || err == nil {
 		payload.Receipt = receiptOf(receipt)
 	}
-	if before != nil && err != nil { // the channel is there: what failed is the delivery
+	payload.UserErrors = []*UserError{}
+	if err != nil {
 		payload.UserErrors = []*UserError{{
 			Code: UserErrorCodeDeliveryFailed, Message: fault.Of(err).Message, Field: inputPath("name"),
 		}}
 		err = undelivered(err)
-	} else {
-		payload.UserErrors, err = userErrors(err, "name")
 	}
 	if err == nil {
 		payload.Channel, err = orNil(r.store.Channel(ctx, input.Name))

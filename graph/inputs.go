@@ -35,7 +35,7 @@ func userErrors(err error, subject string) ([]*UserError, error) {
 	case fault.NotFound:
 		code, field = UserErrorCodeNotFound, inputPath(subject)
 	case fault.Conflict:
-		code = UserErrorCodeConflict
+		code, field = UserErrorCodeConflict, inputPath(subject)
 	default:
 		return none, err
 	}
@@ -44,7 +44,7 @@ func userErrors(err error, subject string) ([]*UserError, error) {
 	}
 	var list []*UserError
 	for _, name := range slices.Sorted(maps.Keys(f.Fields)) {
-		message := f.Message
+		message := strings.Replace(f.Message, name, inputName(name), 1)
 		if len(f.Fields) > 1 {
 			message = name + ": " + strings.TrimSuffix(f.Fields[name], ".") + "."
 		}
@@ -59,7 +59,20 @@ func inputPath(pointer string) []string {
 	for token := range strings.SplitSeq(pointer, "/") {
 		path = append(path, strings.NewReplacer("~1", "/", "~0", "~").Replace(token))
 	}
+	path[1] = inputName(path[1])
 	return path
+}
+
+// inputName is what an input field of the REST API (trace_id) is called here (traceId).
+func inputName(field string) string {
+	if strings.Contains(field, "/") {
+		return field // a path into a document, whose keys are the same everywhere
+	}
+	words := strings.Split(field, "_")
+	for i := 1; i < len(words); i++ {
+		words[i] = strings.ToUpper(words[i][:min(1, len(words[i]))]) + words[i][min(1, len(words[i])):]
+	}
+	return strings.Join(words, "")
 }
 
 // document is a definition's text: JSON, or what a JSON string holds (YAML or JSON).

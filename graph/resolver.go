@@ -79,7 +79,9 @@ func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, a
 // storedConfig is what validatePipelineDefinition checks when there is no draft.
 func (r *Resolver) storedConfig(ctx context.Context, name string) (json.RawMessage, error) {
 	if name == "" {
-		return nil, fault.New(fault.Invalid, "Give config, the document to check, or name, a stored definition.")
+		f := fault.New(fault.Invalid, "Give config, the document to check, or name, a stored definition.")
+		f.Fields = map[string]string{"config": "is missing"}
+		return nil, f
 	}
 	def, err := r.store.Definition(ctx, name)
 	if err != nil {
