@@ -113,7 +113,7 @@ func start(t testing.TB, change ...func(*Limits)) *stack {
 		}
 		s.handler.ServeHTTP(w, r)
 	}))
-	t.Cleanup(s.Server.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 

@@ -52,7 +52,7 @@ func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 	events := make(chan db.RunEvent, batchLimit)
 	watched := make(chan error, 1)
 	go func() { watched <- s.watchToEnd(ctx, id, after, events) }()
-	defer func() { cancel(); <-watched }()
+	defer func() { cancel(); _ = <-watched }()
 	beat := time.NewTicker(s.recheck)
 	defer beat.Stop()
 	for {
