@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"penstock/auth"
@@ -51,8 +52,10 @@ func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 
 	events := make(chan db.RunEvent, batchLimit)
 	watched := make(chan error, 1)
-	go func() { watched <- s.watchToEnd(ctx, id, after, events) }()
-	defer func() { cancel(); _ = <-watched }()
+	var watching sync.WaitGroup
+	watching.Go(func() { watched <- s.watchToEnd(ctx, id, after, events) })
+	defer watching.Wait()
+	defer cancel()
 	beat := time.NewTicker(s.recheck)
 	defer beat.Stop()
 	for {
