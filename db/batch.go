@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -58,7 +59,7 @@ func (w *writer) do(ctx context.Context, t *task) error {
 	select {
 	case w.tasks <- t:
 	default:
-		return &fault.Error{Code: fault.Unavailable, Message: "The database cannot keep up. Try again in a few seconds.", After: retryAfter}
+		return &fault.Error{Code: fault.Unavailable, Message: "The database cannot keep up. Try again in a few seconds.", Err: down{errors.New("the queue of writes is full")}, After: retryAfter}
 	}
 	select {
 	case <-t.done:

@@ -42,19 +42,21 @@ func wrap(err error, doing string) error {
 	}
 	err = fmt.Errorf("%s: %w", doing, err)
 	if reason, ok := unavailable(err); ok {
-		return &fault.Error{Code: fault.Unavailable, Message: reason, Err: err, After: retryAfter}
+		return &fault.Error{Code: fault.Unavailable, Message: reason, Err: down{err}, After: retryAfter}
 	}
 	return err
 }
 
-// IsDown reports whether err says that the database cannot work at the moment: what was asked may be asked again.
+// down marks the cause of an answer of this package that the database cannot work at the moment.
+type down struct{ error }
+
+func (d down) Unwrap() error { return d.error }
+
+// IsDown reports whether err is this package's word that the database cannot work at the moment: what was asked
+// may be asked again.
 func IsDown(err error) bool {
-	f, ok := errors.AsType[*fault.Error](err)
-	if !ok || f.Code != fault.Unavailable {
-		return false
-	}
-	_, down := unavailable(f.Err)
-	return down
+	_, ok := errors.AsType[down](err)
+	return ok
 }
 
 // found is wrap for a query of one row: no row becomes fault.NotFound with the given sentence.

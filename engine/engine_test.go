@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -291,6 +293,13 @@ func TestRetry(t *testing.T) {
 			}
 			if wait := stages[1].StartedAt.Sub(stages[0].FinishedAt); wait < time.Second || wait > 3*time.Second {
 				t.Errorf("waited %s, want 1 to 2 s", wait)
+			}
+		})
+		t.Run("a receiver that is away is not our store that is away: retries end", func(t *testing.T) {
+			s.script.on("away", failing(fault.Retry(fault.Wrap(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, fault.Unavailable, "The target cannot be reached."), 0)))
+			s.define("away", `[{"id":"away","type":"effect","max_retries":1}]`)
+			if r := s.run("away"); r.Status != db.RunFailed || r.NodeResults["away"].Attempt != 2 {
+				t.Errorf("%s after attempt %d", r.Status, r.NodeResults["away"].Attempt)
 			}
 		})
 		t.Run("a failed run continues at the failed node", func(t *testing.T) {
