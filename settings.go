@@ -69,7 +69,7 @@ func serveFlags() []cli.Flag {
 		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", defaultOpsListen, generalFlags),
 		text("public-url", "PENSTOCK_PUBLIC_URL", "address under which people reach the server, for links in messages; https makes cookies Secure", "", generalFlags),
 		text("allowed-hosts", "PENSTOCK_ALLOWED_HOSTS", "further host names that requests may be addressed to, separated by commas", "", generalFlags),
-		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (16 characters or more)", "", databaseFlags),
+		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (at least 8 characters; better 32)", "", databaseFlags),
 	}, storeFlags()...)
 }
 
@@ -106,8 +106,8 @@ func readSettings(c *cli.Command) (settings, error) {
 			bad("PENSTOCK_PUBLIC_URL", s.publicURL, "is not an address of the form https://host, without path and query", "https://penstock.example.com")
 		}
 	}
-	if s.bootstrapToken != "" && len(s.bootstrapToken) < 16 { // the value is a secret
-		problems = append(problems, errors.New("PENSTOCK_BOOTSTRAP_TOKEN is shorter than 16 characters; for example the output of: openssl rand -hex 32"))
+	if s.bootstrapToken != "" && len(s.bootstrapToken) < 8 { // the value is a secret
+		problems = append(problems, errors.New("PENSTOCK_BOOTSTRAP_TOKEN is shorter than 8 characters; better have 32 or more, for example the output of: openssl rand -hex 32"))
 	}
 	switch {
 	case s.databaseURL == "":

@@ -70,8 +70,8 @@ func TestFirstStart(t *testing.T) {
 	t.Run("refuses a short one with words", func(t *testing.T) {
 		t.Parallel()
 		s, _, _ := service(t, "")
-		_, err := s.FirstStart(t.Context(), "too short", filepath.Join(t.TempDir(), "x"))
-		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "PENSTOCK_BOOTSTRAP_TOKEN") || strings.Contains(err.Error(), "too short,") {
+		_, err := s.FirstStart(t.Context(), "canary1", filepath.Join(t.TempDir(), "x"))
+		if !fault.Is(err, fault.Invalid) || !strings.Contains(err.Error(), "PENSTOCK_BOOTSTRAP_TOKEN") || strings.Contains(err.Error(), "canary1") {
 			t.Errorf("got %v", err)
 		}
 	})

@@ -34,7 +34,7 @@ const (
 	metaSetup        = "auth.setup"
 )
 
-const minBootstrap = 16
+const minBootstrap = 8
 
 // FirstStart gives an empty store its admin token: bootstrap if that is not "", else a new one that
 // is written to the file (mode 0600). It returns the file's path if it wrote one, and does nothing
