@@ -54,7 +54,7 @@ func storeFlags() []cli.Flag {
 	return []cli.Flag{
 		text("data-dir", "PENSTOCK_DATA_DIR", "where the SQLite file and the keys are", defaultDataDir, databaseFlags),
 		text("database-url", "PENSTOCK_DATABASE_URL", "sqlite:<path> or postgres://… (default: sqlite:<data dir>/penstock.db)", "", databaseFlags),
-		text("secret-key", "PENSTOCK_SECRET_KEY", "32 bytes in base64 or hex that encrypt stored secrets; better given as a file", "", databaseFlags),
+		text("secret-key", "PENSTOCK_SECRET_KEY", "32 bytes in base64 or hex, or a text of 32 characters or more, that encrypt stored secrets; better given as a file", "", databaseFlags),
 		text("secret-key-file", "PENSTOCK_SECRET_KEY_FILE", "file with the secret key (default on SQLite: <data dir>/secret.key, made at the first start)", "", databaseFlags),
 		text("allow-private-targets", "PENSTOCK_ALLOW_PRIVATE_TARGETS", "CIDRs and hosts that notifications and analysers may reach although private, separated by commas", "", generalFlags),
 		text("workers", "PENSTOCK_WORKERS", "stages that run at the same time (default: 256)", "", generalFlags),

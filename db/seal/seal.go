@@ -33,7 +33,11 @@ type Sealer struct {
 	id  []byte
 }
 
-// ParseKey reads a key as it is written in a file or in the environment: 32 bytes in base64 or hex.
+// minText is how long a key that is neither base64 nor hex must be.
+const minText = 32
+
+// ParseKey reads a key as it is written in a file or in the environment: 32 bytes in base64 or hex, or
+// any other text of 32 characters or more, whose SHA-256 is the key.
 func ParseKey(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	if key, err := hex.DecodeString(text); err == nil && len(key) == keySize {
@@ -44,7 +48,11 @@ func ParseKey(text string) ([]byte, error) {
 			return key, nil
 		}
 	}
-	return nil, errors.New("the secret key must be 32 bytes in base64 or hex; make one with: openssl rand -base64 32")
+	if len(text) >= minText {
+		key := sha256.Sum256([]byte(text))
+		return key[:], nil
+	}
+	return nil, errors.New("the secret key must be 32 bytes in base64 or hex, or a text of at least 32 characters; make one with: openssl rand -base64 32")
 }
 
 // NewKey returns a fresh key, written as [ParseKey] reads it.

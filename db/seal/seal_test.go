@@ -83,10 +83,13 @@ func TestParseKey(t *testing.T) {
 			t.Errorf("%s: %x, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "secret", hex.EncodeToString(want[:31]), seal.NewKey() + "AAAA"} {
+	for _, text := range []string{"", "secret", hex.EncodeToString(want[:15]), "a text of thirty-one characters"} {
 		if key, err := seal.ParseKey(text); err == nil {
 			t.Errorf("%q was taken as %x", text, key)
 		}
+	}
+	if key, err := seal.ParseKey("any text of at least 32 characters"); err != nil || len(key) != 32 {
+		t.Errorf("a long text: %x, %v", key, err)
 	}
 	if _, err := seal.New(want[:16]); err == nil {
 		t.Error("a key of 16 bytes was taken")
