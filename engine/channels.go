@@ -130,8 +130,11 @@ func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
 	if len(users) > 0 {
 		return fault.New(fault.Conflict, "The channel %q is used by %s. Change them first, or make the channel inactive.", name, strings.Join(users, ", "))
 	}
-	err = e.store.DeleteChannel(ctx, name)
+	if err := e.store.DeleteChannel(ctx, name); err != nil {
+		return err
+	}
 	e.compiled.forget()
+	_, err = e.store.DeleteSecrets(ctx, "channel/"+name+"/") // or a new channel of this name could send them elsewhere
 	return err
 }
 

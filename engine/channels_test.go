@@ -50,6 +50,12 @@ func TestChannelSecrets(t *testing.T) {
 		if _, err := save("second", `{"routing_key":`+ref+`}`, true); err != nil {
 			t.Errorf("an admin: %v", err)
 		}
+		if err := s.DeleteChannel(t.Context(), "pd"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.SecretValue(t.Context(), "channel/pd/routing_key"); !fault.Is(err, fault.NotFound) {
+			t.Errorf("the secret of a deleted channel: %v", err)
+		}
 		_, _, _, err := s.SaveDefinition(t.Context(), engine.DefinitionInput{Name: "thief", Config: json.RawMessage(
 			`{"version":"1.0","nodes":[{"id":"n","type":"step","config":{"driver":"pagerduty","driver_config":{"routing_key":` + ref + `}}}]}`)})
 		if !fault.Is(err, fault.Forbidden) {

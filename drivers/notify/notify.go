@@ -63,11 +63,6 @@ type Driver interface {
 	Send(ctx context.Context, m Message) (Receipt, error)
 }
 
-// Tester is implemented by drivers that can check their settings without bothering people.
-type Tester interface {
-	Check(ctx context.Context) error
-}
-
 // Readiness is implemented by drivers that can say, without I/O, which setting they still need
 // ("webhook_url"). Validation reports it as a warning; Send returns an error that names it.
 type Readiness interface {

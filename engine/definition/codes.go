@@ -36,7 +36,6 @@ const (
 
 	// For the Check functions of node types.
 	CodeUnknownProvider = "unknown_provider"
-	CodeUnknownDriver   = "unknown_driver"
 	CodeUnknownChannel  = "unknown_channel"
 	CodeInactiveChannel = "inactive_channel"
 	CodeMissingSetting  = "missing_setting"
