@@ -132,8 +132,10 @@ func TestProcessesThatStartTogetherMigrateOnce(t *testing.T) {
 			total <- n
 		}()
 	}
-	if n := <-total + <-total + <-total + <-total; n != 1 {
-		t.Errorf("4 processes applied %d migrations, want 1", n)
+	applied := []int{<-total, <-total, <-total, <-total}
+	slices.Sort(applied)
+	if applied[2] != 0 || applied[3] == 0 {
+		t.Errorf("4 processes applied %v migrations, want one that applied them all", applied)
 	}
 }
 
