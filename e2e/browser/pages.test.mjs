@@ -1,0 +1,57 @@
+// Every page: axe in light, dark and at 320 px, valid markup, nothing wider than the screen, nothing
+// in the console. Pictures of each at 1440 and 390 px.
+import assert from "node:assert/strict"
+import { before, test } from "node:test"
+import { audit, conforms, serve, setUp, shot, validate, visit } from "./harness.mjs"
+
+let server, state
+const pages = [["login", "/login"]]
+
+before(async () => {
+  server = await serve()
+  state = await setUp(server)
+  const alert = await server.call("POST", "/orchestration/pipeline/sync/?definition=default", {
+    alerts: [{ status: "firing", labels: { alertname: "DiskFull", host: "db-1", severity: "critical" }, annotations: { summary: "/var on db-1 is 97 % full" } }],
+  })
+  const { run_id: run, incident_id: incident } = alert
+  assert.ok(run && incident, JSON.stringify(alert))
+  pages.push(
+    ["overview", "/admin/"], ["incidents", "/admin/incidents"], ["incident", `/admin/incidents/${incident}`],
+    ["runs", "/admin/runs"], ["run", `/admin/runs/${run}`], ["definitions", "/admin/definitions"],
+    ["definition-new", "/admin/definitions/new"], ["definition", "/admin/definitions/default"],
+    ["execute", "/admin/definitions/default/execute"], ["settings", "/admin/settings"],
+  )
+})
+
+for (const look of [
+  { name: "light", width: 1440 }, { name: "dark", width: 1440, dark: true },
+  { name: "phone", width: 390, height: 844 }, { name: "phone-dark", width: 390, height: 844, dark: true }, { name: "narrow", width: 320, height: 640 },
+]) {
+  test(`pages, ${look.name}`, async () => {
+    const page = await visit(server, { ...look, state })
+    for (const [name, path] of pages) {
+      if (name === "login") await page.context().clearCookies()
+      else if (name === "overview") await page.context().addCookies(state.cookies)
+      await page.goto(path)
+      await audit(page, `${name}, ${look.name}`)
+      if (look.name === "light") await validate(page, path)
+      if (look.name !== "narrow") await shot(page, `${name}-${look.name}`)
+    }
+    await page.done()
+  })
+}
+
+test("the Nu HTML checker finds no error", () => {
+  assert.equal(conforms(), pages.length)
+})
+
+test("the first load is under 100 KB compressed", async () => {
+  const page = await visit(server, { state })
+  const session = await page.context().newCDPSession(page)
+  await session.send("Network.enable")
+  let bytes = 0
+  session.on("Network.loadingFinished", event => { bytes += event.encodedDataLength })
+  await page.goto("/admin/", { waitUntil: "networkidle" })
+  assert.ok(bytes > 10_000 && bytes < 100_000, `${bytes} bytes`)
+  await page.done()
+})
