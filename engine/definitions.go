@@ -66,6 +66,11 @@ func (e *Engine) Catalog(ctx context.Context) (definition.Catalog, error) {
 	return c, nil
 }
 
+// Edges returns the edges of a document, valid or not, for drawing it.
+func (e *Engine) Edges(doc *definition.Document) []definition.DrawnEdge {
+	return definition.Edges(doc, e.catalog.Types)
+}
+
 // Validate checks a draft, JSON or YAML, exactly as saving and running do.
 func (e *Engine) Validate(ctx context.Context, config []byte) (Validation, error) {
 	catalog, err := e.Catalog(ctx)

@@ -221,6 +221,30 @@ func TestOrder(t *testing.T) {
 			{"skip_if_condition has its short form",
 				`[{"id":"bad","type":"step","required":false},{"id":"two","type":"step","skip_if_condition":"bad.has_errors"}]`,
 				"partial: bad=failed two=skipped"},
+			{"an untaken branch is skipped by name, and what follows it too",
+				`[{"id":"left","type":"fork","next":{"a":"x","b":"y"}},{"id":"x","type":"step"},{"id":"y","type":"step","next":"z"},{"id":"z","type":"step"}]`,
+				"completed: left=succeeded x=succeeded y=skipped z=skipped"},
+			{"on_error runs only after a failure",
+				`[{"id":"one","type":"step","on_error":"sorry"},{"id":"sorry","type":"step"},{"id":"two","type":"step"}]`,
+				"completed: one=succeeded sorry=skipped two=succeeded"},
+			{"a required failure ends the run, but its on_error and what follows that run",
+				`[{"id":"bad","type":"step","on_error":"sorry","next":"two"},{"id":"two","type":"step"},{"id":"sorry","type":"step","next":"after"},{"id":"after","type":"step"}]`,
+				"failed: after=succeeded bad=failed sorry=succeeded two=skipped"},
+			{"an optional failure goes on and runs its on_error",
+				`[{"id":"bad","type":"step","required":false,"on_error":"sorry"},{"id":"two","type":"step"},{"id":"sorry","type":"step","when":"nodes.bad.errors[0] == 'no'"}]`,
+				"partial: bad=failed sorry=succeeded two=succeeded"},
+			{"a join of next and on_error runs once, either way",
+				`[{"id":"one","type":"step","next":"join"},{"id":"bad","type":"step","required":false,"on_error":"join"},{"id":"join","type":"step"}]`,
+				"partial: bad=failed join=succeeded one=succeeded"},
+			{"a join behind a required failure waits for its other side, then runs",
+				`[{"id":"one","type":"step","next":"join"},{"id":"bad","type":"step","on_error":"join"},{"id":"join","type":"step","next":"end"},{"id":"end","type":"step"}]`,
+				"failed: bad=failed end=succeeded join=succeeded one=succeeded"},
+			{"a failing on_error has an on_error of its own",
+				`[{"id":"bad","type":"step","on_error":"left"},{"id":"left","type":"effect","on_error":"sorry","when":"1/0 == 1"},{"id":"sorry","type":"step"}]`,
+				"failed: bad=failed left=failed sorry=succeeded"},
+			{"an on_error node that fails behind an optional node fails the run",
+				`[{"id":"one","type":"step","when":"1/0 == 1","required":false,"on_error":"bad"},{"id":"bad","type":"step"},{"id":"two","type":"step","skip_if_errors":["one"]}]`,
+				"failed: bad=failed one=failed two=skipped"},
 			{"when decides",
 				`[{"id":"one","type":"step"},{"id":"two","type":"step","when":"nodes.one.output.node == 'other'"},{"id":"three","type":"step","when":"nodes.one.output.node == 'one'"}]`,
 				"completed: one=succeeded three=succeeded two=skipped"},
@@ -328,6 +352,29 @@ func TestRetry(t *testing.T) {
 			}
 			if s.script.count("first") != before {
 				t.Error("a finished node ran again")
+			}
+		})
+		t.Run("what was skipped because of a failure is decided again", func(t *testing.T) {
+			s.script.on("opt", failing(fault.New(fault.Unprocessable, "no")))
+			s.script.on("need", failing(fault.New(fault.Unprocessable, "no")))
+			s.define("decide", `[{"id":"opt","type":"step","required":false,"on_error":"sorry"},{"id":"quiet","type":"step","skip_if_errors":["opt"]},
+				{"id":"need","type":"step","on_error":"help"},{"id":"never","type":"step","when":"false"},{"id":"sorry","type":"step"},{"id":"help","type":"step"}]`)
+			r := s.run("decide")
+			if got := s.statuses(r); got != "failed: help=succeeded need=failed never=skipped opt=failed quiet=skipped sorry=succeeded" {
+				t.Fatal(got)
+			}
+			s.script.on("opt", nil)
+			s.script.on("need", nil)
+			before := s.script.count("help")
+			if _, err := s.Retry(t.Context(), r.RunID, "test"); err != nil {
+				t.Fatal(err)
+			}
+			r = s.wait(r.RunID)
+			if got := s.statuses(r); got != "completed: help=succeeded need=succeeded never=skipped opt=succeeded quiet=succeeded sorry=succeeded" {
+				t.Error(got)
+			}
+			if why := r.NodeResults["never"].SkipReason; why != "when is false: false" || s.script.count("help") != before {
+				t.Errorf("never was skipped by %q; help ran %d times", why, s.script.count("help")-before+1)
 			}
 			if _, err := s.Retry(t.Context(), r.RunID, "test"); !fault.Is(err, fault.Conflict) {
 				t.Errorf("retry of a completed run: %v", err)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +18,15 @@ import (
 // notStarted begins the reason of a node that was skipped only because the run ended before it;
 // a retry of the run works it.
 const notStarted = "not started: "
+
+// What a node's own conditions and edges decided; these begin the reasons. A retry of the run decides
+// again if a node before it runs again.
+const (
+	branchNotTaken  = "the branch that leads here was not taken"
+	skipIfErrors    = "skip_if_errors: "
+	skipIfCondition = "skip_if_condition: "
+	whenIsFalse     = "when is false: "
+)
 
 // Interrupted attempts do not count as failures, but a node that ends the process every time must
 // not do so for ever.
@@ -42,7 +53,8 @@ type progress struct {
 
 // nodeState is where a node is in this run.
 type nodeState struct {
-	attempt       int // number of the newest attempt, 0 for none
+	attempt       int  // number of the newest row, 0 for none
+	begun         bool // an attempt has started since the run began or was continued
 	failures      int
 	interruptions int
 	running       bool
@@ -50,6 +62,7 @@ type nodeState struct {
 	final         bool
 	status        db.StageStatus
 	passed        bool // edges from here are taken: not on an untaken branch and not not-started
+	rescue        bool // follows an on_error: it runs although the run has failed
 	branch        string
 	output        map[string]any
 	errors        []string
@@ -115,23 +128,23 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 	for i := range p.plan.Nodes {
 		node := &p.plan.Nodes[i]
 		st := p.results[node.ID]
+		ready, live := p.needs(node)
 		if st.final || st.running {
 			continue
 		}
-		if p.failure != "" {
-			if st.attempt == 0 {
-				p.skip(node, notStarted+p.failure, false)
-			} else {
-				p.giveUp(node, st)
-			}
+		if p.failure != "" && st.begun && !st.rescue {
+			p.giveUp(node, st)
 			continue
 		}
-		ready, live := p.needs(node)
 		if !ready {
 			continue
 		}
+		if p.failure != "" && !st.rescue {
+			p.skip(node, notStarted+p.failure, false)
+			continue
+		}
 		if !live {
-			p.skip(node, branchNotTaken, false)
+			p.skip(node, p.notTaken(node), false)
 			continue
 		}
 		if wait := time.Until(st.notBefore); wait > 0 {
@@ -141,12 +154,12 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			continue
 		}
 		now := time.Now().UTC()
-		if st.attempt == 0 {
+		if !st.begun {
 			reason, err := p.skipReason(ctx, node, now)
 			if err != nil {
 				p.begin(node, st, now)
 				p.settle(outcome{index: i, err: err})
-				continue
+				return p.launch(ctx, outcomes, stages, running) // it may have ended what was decided before it
 			}
 			if reason != "" {
 				p.skip(node, reason, true)
@@ -162,28 +175,61 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 	return wake, waiting
 }
 
-// needs reports whether all predecessors are final, and whether any edge from them is taken.
+// needs reports whether all predecessors are final, and whether any edge from them is taken. It notes
+// whether one of these comes from an on_error.
 func (p *progress) needs(node *definition.PlanNode) (ready, live bool) {
 	if len(node.Needs) == 0 {
 		return true, true
 	}
+	rescue := false
 	for _, edge := range node.Needs {
 		from := p.results[edge.From]
 		if !from.final {
 			return false, false
 		}
-		if from.passed && (edge.Outcome == "" || edge.Outcome == from.branch) {
-			live = true
+		if from.takes(edge) {
+			live, rescue = true, rescue || edge.OnError || from.rescue
 		}
 	}
+	p.results[node.ID].rescue = rescue
 	return true, live
+}
+
+// takes reports whether a final node leads on by this edge.
+func (st *nodeState) takes(edge definition.Edge) bool {
+	if edge.OnError {
+		return st.status == db.StageFailed
+	}
+	return st.passed && (edge.Outcome == "" || edge.Outcome == st.branch)
+}
+
+// notTaken is the reason why a node is skipped to which no edge leads.
+func (p *progress) notTaken(node *definition.PlanNode) string {
+	var why []string
+	for _, edge := range node.Needs {
+		text, from := "", p.results[edge.From]
+		switch {
+		case from.status == db.StageSkipped:
+			text = edge.From + " was skipped"
+		case edge.OnError:
+			text = edge.From + " did not fail"
+		case from.status == db.StageFailed:
+			text = edge.From + " failed"
+		default:
+			text = fmt.Sprintf("%s chose %q", edge.From, from.branch)
+		}
+		if !slices.Contains(why, text) {
+			why = append(why, text)
+		}
+	}
+	return branchNotTaken + ": " + strings.Join(why, ", ")
 }
 
 // skipReason evaluates the node's own conditions; "" means it runs.
 func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, now time.Time) (string, error) {
 	for _, id := range node.SkipIfErrors {
 		if r := p.results[id]; r != nil && len(r.errors) > 0 {
-			return fmt.Sprintf("skip_if_errors: %s has errors", id), nil
+			return skipIfErrors + id + " has errors", nil
 		}
 	}
 	if node.RunIf == nil && node.SkipIf == nil {
@@ -196,7 +242,7 @@ func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, no
 			return "", fault.Wrap(err, fault.Unprocessable, "skip_if_condition cannot be evaluated. %s", fault.Of(err).Message)
 		}
 		if hit {
-			return "skip_if_condition: " + node.SkipIfCondition, nil
+			return skipIfCondition + node.SkipIfCondition, nil
 		}
 	}
 	if node.RunIf != nil {
@@ -205,7 +251,7 @@ func (p *progress) skipReason(ctx context.Context, node *definition.PlanNode, no
 			return "", fault.Wrap(err, fault.Unprocessable, "when cannot be evaluated. %s", fault.Of(err).Message)
 		}
 		if !hit {
-			return "when is false: " + node.When, nil
+			return whenIsFalse + node.When, nil
 		}
 	}
 	return "", nil
@@ -252,7 +298,8 @@ func (p *progress) settle(o outcome) {
 		if o.output.SkipRest != "" {
 			// In the same write: a crash between the two would run what must be skipped.
 			for i := range p.plan.Nodes {
-				if rest := &p.plan.Nodes[i]; p.results[rest.ID].attempt == 0 {
+				rest := &p.plan.Nodes[i]
+				if st := p.results[rest.ID]; !st.begun && !st.final {
 					row, ev := p.skipped(rest, o.output.SkipRest, true)
 					w.Stages, events = append(w.Stages, row), append(events, ev)
 				}
@@ -273,7 +320,7 @@ func (p *progress) settle(o outcome) {
 	}
 	row.Errors = []string{message}
 	after, mayPass := fault.Retryable(o.err)
-	if mayPass && st.failures <= node.MaxRetries && p.failure == "" {
+	if mayPass && st.failures <= node.MaxRetries && (p.failure == "" || st.rescue) {
 		st.notBefore = now.Add(backoff(max(st.failures, 1), after))
 		row.Status, row.NotBefore = db.StageRetrying, st.notBefore
 		st.status = db.StageRetrying
@@ -284,11 +331,10 @@ func (p *progress) settle(o outcome) {
 	st.final, st.status, st.errors = true, db.StageFailed, row.Errors
 	st.output = plainObject(o.raw)
 	row.Status = db.StageFailed
-	if node.Required {
+	if node.Required && p.failure == "" {
 		p.failure = fmt.Sprintf("%s failed: %s", node.ID, message)
-	} else {
-		st.passed = true
 	}
+	st.passed = !node.Required
 	p.write(db.RunWrite{Stages: []db.StageExecution{row}},
 		event(EventStage, node.ID, st.attempt, string(db.StageFailed), message))
 }
@@ -302,7 +348,7 @@ func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time
 		w.Stages = append(w.Stages, row)
 	}
 	st.attempt++
-	st.status = db.StageRunning
+	st.begun, st.status = true, db.StageRunning
 	row := p.row(node, st)
 	row.Status, row.StartedAt = db.StageRunning, now
 	p.data.startedAt[node.ID] = now

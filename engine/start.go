@@ -181,7 +181,7 @@ const interruptedText = "Interrupted: the process stopped during this attempt, s
 
 // recall brings the state up to one stored attempt; rows come in order of attempts.
 func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
-	st.attempt, st.status = row.Attempt, row.Status
+	st.attempt, st.status, st.begun = row.Attempt, row.Status, row.Status != db.StagePending
 	st.final, st.passed, st.notBefore = false, false, row.NotBefore
 	switch row.Status {
 	case db.StageSucceeded:
@@ -189,7 +189,7 @@ func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
 		st.errors, st.output = row.Errors, plainObject(row.Output)
 		st.branch, _ = st.output["branch"].(string)
 	case db.StageSkipped:
-		st.final, st.passed = true, row.SkipReason != branchNotTaken && !strings.HasPrefix(row.SkipReason, notStarted)
+		st.final, st.passed = true, !strings.HasPrefix(row.SkipReason, branchNotTaken) && !strings.HasPrefix(row.SkipReason, notStarted)
 	case db.StagePending: // a retry of the run asks for this attempt
 		st.attempt, st.failures, st.interruptions = row.Attempt-1, 0, 0
 	case db.StageRetrying:
@@ -206,8 +206,6 @@ func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
 		}
 	}
 }
-
-const branchNotTaken = "the branch that leads here was not taken"
 
 // dataOf reads what the run knows: the payload, and the incident and alerts as its delivery left them.
 func (e *Engine) dataOf(ctx context.Context, run *db.Run) (*runData, error) {

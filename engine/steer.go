@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,7 +32,8 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 }
 
 // Retry continues a failed or cancelled run: nodes that failed or were not started get another
-// attempt with all their retries, nodes that succeeded stay as they are.
+// attempt with all their retries, and what was skipped because of them is decided again; nodes that
+// succeeded stay as they are.
 func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error) {
 	run, err := e.store.Run(ctx, runID)
 	if err != nil {
@@ -48,14 +50,21 @@ func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error
 	for _, s := range stages {
 		newest[s.NodeID] = s
 	}
+	plan, err := e.compiled.version(ctx, e, run.VersionID)
+	if err != nil {
+		return nil, err
+	}
 	var again []db.StageExecution
-	for _, s := range newest {
-		if s.Status == db.StageSucceeded || s.Status == db.StageSkipped && !strings.HasPrefix(s.SkipReason, notStarted) {
-			continue
+	redo := map[string]bool{}
+	for _, node := range plan.Nodes {
+		s, known := newest[node.ID]
+		redo[node.ID] = !known || !s.Status.Done() || strings.HasPrefix(s.SkipReason, notStarted) ||
+			wasDecided(s.SkipReason) && slices.ContainsFunc(node.Upstream, func(id string) bool { return redo[id] })
+		if known && redo[node.ID] {
+			again = append(again, db.StageExecution{
+				RunID: runID, NodeID: s.NodeID, Attempt: s.Attempt + 1, NodeType: s.NodeType, Position: s.Position, Status: db.StagePending,
+			})
 		}
-		again = append(again, db.StageExecution{
-			RunID: runID, NodeID: s.NodeID, Attempt: s.Attempt + 1, NodeType: s.NodeType, Position: s.Position, Status: db.StagePending,
-		})
 	}
 	text := "continued"
 	if actor != "" {
@@ -67,6 +76,12 @@ func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error
 	}
 	e.startSoon(*run)
 	return run, nil
+}
+
+// wasDecided reports whether a node was skipped because of what came before it.
+func wasDecided(skipReason string) bool {
+	return slices.ContainsFunc([]string{branchNotTaken, skipIfErrors, skipIfCondition, whenIsFalse},
+		func(prefix string) bool { return strings.HasPrefix(skipReason, prefix) })
 }
 
 // AcknowledgeIncident notes that a person is on it. Acknowledging twice keeps the first.

@@ -128,7 +128,10 @@ func TestTypesDescribeThemselves(t *testing.T) {
 			t.Errorf("%s has no title or description", nt.Name)
 		}
 		var schema struct {
-			Properties           map[string]struct{ Title, Description, Type string }
+			Properties           map[string]struct {
+				Title, Description, Type string
+				AnyOf                    []any
+			}
 			AdditionalProperties *bool
 		}
 		if err := json.Unmarshal(nt.Schema, &schema); err != nil {
@@ -138,7 +141,7 @@ func TestTypesDescribeThemselves(t *testing.T) {
 			t.Errorf("%s accepts unknown keys", nt.Name)
 		}
 		for key, p := range schema.Properties {
-			if p.Title == "" || p.Description == "" || p.Type == "" {
+			if p.Title == "" || p.Description == "" || p.Type == "" && p.AnyOf == nil {
 				t.Errorf("%s.%s has no title, description or type", nt.Name, key)
 			}
 		}

@@ -191,7 +191,7 @@ func (s *Server) checksOf(r *http.Request, config string) (views.Checks, error) 
 		}
 	}
 	if doc, _ := definition.Decode([]byte(config)); doc != nil && len(doc.Nodes) > 0 {
-		graph := definitionGraph(doc, perNode)
+		graph := s.definitionGraph(doc, perNode)
 		checks.Graph = &graph
 	}
 	return checks, nil

@@ -9,47 +9,35 @@ import (
 )
 
 // definitionGraph is the drawing of a document; problems counts the errors of each node.
-func definitionGraph(doc *definition.Document, problems map[string]int) views.Graph {
-	g := views.Graph{Label: "Graph of the definition", Edges: edgesOf(doc), Down: true}
+func (s *Server) definitionGraph(doc *definition.Document, problems map[string]int) views.Graph {
+	g := views.Graph{Label: "Graph of the definition", Edges: s.edgesOf(doc), Down: true}
 	for _, n := range doc.Nodes {
 		g.Nodes = append(g.Nodes, views.GraphNode{ID: n.ID, Type: n.Type, Issues: problems[n.ID]})
 	}
 	return g
 }
 
-// edgesOf are the edges of a document as it is written, valid or not: without any "next" each node
-// leads to the one below it.
-func edgesOf(doc *definition.Document) []views.GraphEdge {
+// edgesOf are the edges of a document as it is written, valid or not.
+func (s *Server) edgesOf(doc *definition.Document) []views.GraphEdge {
 	var edges []views.GraphEdge
-	written := false
-	for _, n := range doc.Nodes {
-		if n.Next == nil {
-			continue
+	for _, e := range s.engine.Edges(doc) {
+		label := e.Outcome
+		if e.OnError {
+			label = onError
 		}
-		written = true
-		for _, to := range n.Next.IDs {
-			edges = append(edges, views.GraphEdge{From: n.ID, To: to})
-		}
-		for _, outcome := range n.Next.Outcomes() {
-			for _, to := range n.Next.When[outcome] {
-				edges = append(edges, views.GraphEdge{From: n.ID, To: to, Label: outcome})
-			}
-		}
-	}
-	if !written {
-		for i := 1; i < len(doc.Nodes); i++ {
-			edges = append(edges, views.GraphEdge{From: doc.Nodes[i-1].ID, To: doc.Nodes[i].ID})
-		}
+		edges = append(edges, views.GraphEdge{From: e.From, To: e.To, Label: label})
 	}
 	return edges
 }
 
+const onError = "on error"
+
 // runGraph is the drawing of a run: what each node did and which edges were taken.
-func runGraph(runID, current string, doc *definition.Document, stages []views.Stage, newest map[string]db.StageExecution) views.Graph {
-	g := views.Graph{Label: "Graph of the run", Edges: edgesOf(doc), Current: current, Swap: "#panel"}
-	for _, s := range stages {
+func (s *Server) runGraph(runID, current string, doc *definition.Document, stages []views.Stage, newest map[string]db.StageExecution) views.Graph {
+	g := views.Graph{Label: "Graph of the run", Edges: s.edgesOf(doc), Current: current, Swap: "#panel"}
+	for _, stage := range stages {
 		g.Nodes = append(g.Nodes, views.GraphNode{
-			ID: s.ID, Type: s.Type, Status: s.Status, Off: s.Status == string(db.StageSkipped), URL: views.StageURL(runID, s.ID),
+			ID: stage.ID, Type: stage.Type, Status: stage.Status, Off: stage.Status == string(db.StageSkipped), URL: views.StageURL(runID, stage.ID),
 		})
 	}
 	for i, e := range g.Edges {

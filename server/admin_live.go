@@ -194,7 +194,7 @@ func (s *Server) liveMessage(r *http.Request, id string, batch []db.RunEvent, li
 		}
 	}
 	if len(u.Changed) > 0 {
-		u.Graph = runGraph(id, "", v.doc, v.stages, v.newest)
+		u.Graph = s.runGraph(id, "", v.doc, v.stages, v.newest)
 	}
 	var html bytes.Buffer
 	if err := views.Update(u).Render(r.Context(), &html); err != nil {

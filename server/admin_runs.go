@@ -34,7 +34,7 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := views.RunPage{
 		Page: s.frame(w, r, "runs", views.RunTitle(v.run.DefinitionName, v.run.ID)), Head: v.head, Timeline: v.timeline(node),
-		Graph: runGraph(v.run.ID, node, v.doc, v.stages, v.newest), Log: lines.entries, Cursor: cursor,
+		Graph: s.runGraph(v.run.ID, node, v.doc, v.stages, v.newest), Log: lines.entries, Cursor: cursor,
 	}
 	if node != "" {
 		if page.Panel, err = v.panel(node); err != nil {

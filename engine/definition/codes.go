@@ -30,6 +30,7 @@ const (
 	CodeBranchesForbidden = "branches_forbidden" // next by outcome on a node without outcomes
 	CodeUnknownOutcome    = "unknown_outcome"    // next for an outcome that cannot happen
 	CodeBranchesUnused    = "branches_unused"    // warning: a condition whose outcome decides nothing
+	CodeNextTwice         = "next_twice"         // next beside a config that says the same
 	CodeUnreached         = "unreached"          // warning: nothing leads to it and it leads nowhere
 	CodeBadExpression     = "bad_expression"     // does not compile
 	CodeBadTemplate       = "bad_template"       // does not compile

@@ -45,6 +45,7 @@ type Node struct {
 	Type            string          `json:"type" jsonschema:"title=Type,minLength=1,description=What the node does."`
 	Config          json.RawMessage `json:"config,omitempty"`
 	Next            *Next           `json:"next,omitempty"`
+	OnError         IDs             `json:"on_error,omitempty"`
 	Required        *bool           `json:"required,omitempty" jsonschema:"title=Required,default=true,description=Whether the run fails if this node finally fails. If not\\, the run goes on and ends as partial."`
 	When            string          `json:"when,omitempty" jsonschema:"title=Run only if,minLength=1,description=CEL expression. The node is skipped unless it is true."`
 	SkipIfErrors    []string        `json:"skip_if_errors,omitempty" jsonschema:"title=Skip if these had errors,uniqueItems=true,description=Ids of upstream nodes. The node is skipped if one of them has errors."`
@@ -86,9 +87,19 @@ type Type struct {
 	Timeout     time.Duration   // of an attempt where nothing is written; zero: DefaultTimeout
 	SideEffects bool            // its attempts are visible outside: the start of one is durable before it runs
 	Branches    bool            // its next may be a map from outcome to ids
+	// Targets returns the edges that a configuration draws in place of next; it must bear one that the
+	// schema refuses. May be nil.
+	Targets func(config json.RawMessage) []Target
 	// Check reports what the schema cannot: expressions, templates, node references, drivers,
 	// channels. It is called only with a config that the schema accepts. May be nil.
 	Check func(config json.RawMessage, c *Checker)
+}
+
+// Target is where a node leads for one of its outcomes, as its configuration says.
+type Target struct {
+	Path    string // JSON pointer into the config
+	Outcome string
+	IDs     IDs
 }
 
 // Catalog is what exists outside the document.
@@ -139,8 +150,10 @@ type PlanNode struct {
 	SkipIf       *expr.Program // compiled SkipIfCondition, nil if nothing is written
 }
 
-// Edge leads here from a predecessor; Outcome is set if it is taken for that outcome only.
+// Edge leads here from a predecessor. It is taken when that has succeeded or was passed over, with
+// this outcome if one is set; an edge of on_error, when it has finally failed.
 type Edge struct {
 	From    string
 	Outcome string
+	OnError bool
 }

@@ -1,6 +1,7 @@
 package definition
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,7 +11,7 @@ import (
 type graph struct {
 	nodes     []Node
 	index     map[string]int // the first node of an id
-	sequence  bool           // no node has next: one after another
+	sequence  bool           // no node says what is next: one after another
 	edges     [][]edge       // from each node, in the order of the document
 	ancestors []map[int]bool // of each node
 }
@@ -18,33 +19,36 @@ type graph struct {
 type edge struct {
 	to      int
 	outcome string
+	onError bool
 	path    string // of the id in the document
 }
 
 // newGraph reads the edges. What does not lead to another node is reported and left out.
-func newGraph(doc *Document, report func(Issue)) *graph {
+func newGraph(doc *Document, types map[string]Type, report func(Issue)) *graph {
 	g := &graph{nodes: doc.Nodes, index: map[string]int{}, sequence: true, edges: make([][]edge, len(doc.Nodes))}
+	targets := make([][]Target, len(doc.Nodes))
 	for i, n := range doc.Nodes {
 		if _, double := g.index[n.ID]; !double && n.ID != "" {
 			g.index[n.ID] = i
 		}
-		g.sequence = g.sequence && n.Next == nil
+		targets[i] = types[n.Type].targets(n.Config)
+		g.sequence = g.sequence && n.Next == nil && len(targets[i]) == 0
 	}
 	for i, n := range doc.Nodes {
-		if g.sequence {
-			if i+1 < len(doc.Nodes) {
-				g.edges[i] = []edge{{to: i + 1}}
+		base := fmt.Sprintf("/nodes/%d", i)
+		if n.Next != nil {
+			g.connect(i, n.Next.IDs, edge{path: base + "/next"}, report)
+			for _, outcome := range n.Next.Outcomes() {
+				g.connect(i, n.Next.When[outcome], edge{outcome: outcome, path: base + "/next" + pointer(outcome)}, report)
 			}
-			continue
 		}
-		if n.Next == nil {
-			continue
+		for _, t := range targets[i] {
+			g.connect(i, t.IDs, edge{outcome: t.Outcome, path: base + "/config" + t.Path}, report)
 		}
-		path := fmt.Sprintf("/nodes/%d/next", i)
-		g.connect(i, n.Next.IDs, "", path, report)
-		for _, outcome := range n.Next.Outcomes() {
-			g.connect(i, n.Next.When[outcome], outcome, path+pointer(outcome), report)
-		}
+		g.connect(i, n.OnError, edge{onError: true, path: base + "/on_error"}, report)
+	}
+	if g.sequence {
+		g.chain()
 	}
 	g.ancestors = make([]map[int]bool, len(doc.Nodes))
 	for i := range doc.Nodes {
@@ -56,7 +60,32 @@ func newGraph(doc *Document, report func(Issue)) *graph {
 	return g
 }
 
-func (g *graph) connect(from int, ids []string, outcome, path string, report func(Issue)) {
+// chain leads from each node to the one below it. What only a failure leads to stands aside.
+func (g *graph) chain() {
+	aside := map[int]bool{}
+	for _, edges := range g.edges {
+		for _, e := range edges {
+			aside[e.to] = true
+		}
+	}
+	last := -1
+	for i := range g.nodes {
+		if aside[i] {
+			continue
+		}
+		if last >= 0 {
+			g.edges[last] = append([]edge{{to: i}}, g.edges[last]...)
+		}
+		last = i
+	}
+}
+
+// connect adds an edge like e to each of the ids, which stand at e's path.
+func (g *graph) connect(from int, ids []string, e edge, report func(Issue)) {
+	path, key := e.path, "next"
+	if e.onError {
+		key = "on_error"
+	}
 	for k, id := range ids {
 		at := path
 		if len(ids) > 1 {
@@ -70,9 +99,10 @@ func (g *graph) connect(from int, ids []string, outcome, path string, report fun
 				Message: fmt.Sprintf("%q leads to %q, but no node has that id. %s", g.nodes[from].ID, id, g.suggest(id, from))})
 		case to == from:
 			report(Issue{Path: at, Code: CodeSelfEdge, NodeID: id,
-				Message: fmt.Sprintf("%q leads to itself. Remove the id from its next; failed attempts are repeated by max_retries.", id)})
+				Message: fmt.Sprintf("%q leads to itself. Remove the id from its %s; failed attempts are repeated by max_retries.", id, key)})
 		default:
-			g.edges[from] = append(g.edges[from], edge{to: to, outcome: outcome, path: at})
+			e.to, e.path = to, at
+			g.edges[from] = append(g.edges[from], e)
 		}
 	}
 }
@@ -175,4 +205,30 @@ func (g *graph) order() []int {
 		}
 	}
 	return order
+}
+
+// DrawnEdge is an edge of a document as it is drawn.
+type DrawnEdge struct {
+	Edge
+	To string
+}
+
+// Edges returns the edges of a document, valid or not, in its order.
+func Edges(doc *Document, types map[string]Type) []DrawnEdge {
+	var drawn []DrawnEdge
+	g := newGraph(doc, types, func(Issue) {})
+	for from, edges := range g.edges {
+		for _, e := range edges {
+			drawn = append(drawn, DrawnEdge{Edge{doc.Nodes[from].ID, e.outcome, e.onError}, doc.Nodes[e.to].ID})
+		}
+	}
+	return drawn
+}
+
+// targets is what the configuration of a node draws; of an unknown type nothing.
+func (t Type) targets(config json.RawMessage) []Target {
+	if t.Targets == nil {
+		return nil
+	}
+	return t.Targets(config)
 }

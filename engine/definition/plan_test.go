@@ -81,6 +81,26 @@ func TestGraph(t *testing.T) {
 	}
 }
 
+// TestOnErrorInAList: what only a failure leads to stands outside the order of the list, and sees
+// the node that failed.
+func TestOnErrorInAList(t *testing.T) {
+	t.Parallel()
+	plan := mustCheck(t, `{"version": "1.0", "nodes": [
+		{"id": "a", "type": "context", "on_error": "tell"},
+		{"id": "tell", "type": "notify", "config": {"channel": "ops-slack", "message": "{{ nodes.a.errors[0] }}"}},
+		{"id": "b", "type": "context", "on_error": ["tell"]}]}`)
+	if got := order(plan); got != "a b tell" {
+		t.Errorf("order %s", got)
+	}
+	for id, want := range map[string][]definition.Edge{
+		"a": nil, "b": {{From: "a"}}, "tell": {{From: "a", OnError: true}, {From: "b", OnError: true}},
+	} {
+		if got := plan.Nodes[plan.ByID[id]].Needs; !slices.Equal(got, want) {
+			t.Errorf("%s needs %v, want %v", id, got, want)
+		}
+	}
+}
+
 func TestPlanResolvesDefaults(t *testing.T) {
 	t.Parallel()
 	t.Run("nothing written", func(t *testing.T) {

@@ -43,7 +43,7 @@ func HasErrors(issues []Issue) bool {
 func Validate(doc *Document, catalog Catalog) (*Plan, []Issue) {
 	v := &validation{doc: doc, catalog: catalog, programs: make([]programs, len(doc.Nodes)), schemas: map[string]*schema{}}
 	v.ids()
-	v.graph = newGraph(doc, v.report)
+	v.graph = newGraph(doc, catalog.Types, v.report)
 	v.graph.cycles(v.report)
 	for i := range doc.Nodes {
 		v.node(i)
@@ -124,7 +124,11 @@ func (v *validation) node(i int) {
 
 func (v *validation) branches(t Type, n Node, c *Checker) {
 	byOutcome := n.Next != nil && n.Next.When != nil
+	inConfig := len(t.targets(n.Config)) > 0
 	switch {
+	case inConfig && n.Next != nil:
+		c.Error("/next", CodeNextTwice, "The config of %s says where the run goes on, and next does too. Remove one of them.", c.name())
+	case inConfig:
 	case byOutcome && !t.Branches:
 		c.Error("/next", CodeBranchesForbidden, "%s is of type %q, which has no outcomes. Write an id or a list of ids.", capital(c.name()), t.Name)
 	case !byOutcome && t.Branches:
@@ -167,7 +171,7 @@ func (v *validation) schema(t Type) *schema {
 // unreached warns of nodes that stand apart: nothing leads to them and they lead nowhere.
 func (v *validation) unreached() {
 	for i, n := range v.doc.Nodes {
-		if i > 0 && n.ID != "" && !v.graph.sequence && n.Next == nil && len(v.graph.ancestors[i]) == 0 {
+		if i > 0 && n.ID != "" && !v.graph.sequence && n.Next == nil && len(v.graph.edges[i]) == 0 && len(v.graph.ancestors[i]) == 0 {
 			v.report(Issue{Path: fmt.Sprintf("/nodes/%d", i), Code: CodeUnreached, Severity: SeverityWarning, NodeID: n.ID,
 				Message: fmt.Sprintf("Nothing leads to %q and it leads nowhere: it runs at the start, beside the other nodes. Name it in the next of the node that it should follow.", n.ID)})
 		}
@@ -207,7 +211,7 @@ func (v *validation) plan() *Plan {
 	for _, from := range order {
 		for _, e := range v.graph.edges[from] {
 			to := &p.Nodes[place[e.to]]
-			to.Needs = append(to.Needs, Edge{From: v.doc.Nodes[from].ID, Outcome: e.outcome})
+			to.Needs = append(to.Needs, Edge{From: v.doc.Nodes[from].ID, Outcome: e.outcome, OnError: e.onError})
 		}
 	}
 	return p

@@ -142,7 +142,7 @@ func Check(types []engine.NodeType, document string, channels map[string]definit
 }
 
 // Pipeline works a definition in the order of its plan, each node once, as far as data flow goes:
-// branches, SkipRest and what ingest says of the run included. It fails the test if a required node
+// branches, SkipRest and what ingest says of the run included, what on_error leads to not. It fails the test if a required node
 // fails or the definition is invalid.
 func Pipeline(t testing.TB, types []engine.NodeType, document string, in engine.Input) map[string]engine.UpstreamResult {
 	t.Helper()
@@ -192,7 +192,7 @@ func Pipeline(t testing.TB, types []engine.NodeType, document string, in engine.
 
 func reached(n definition.PlanNode, results map[string]engine.UpstreamResult, branches map[string]string) bool {
 	for _, edge := range n.Needs {
-		if !results[edge.From].Skipped && (edge.Outcome == "" || edge.Outcome == branches[edge.From]) {
+		if !edge.OnError && !results[edge.From].Skipped && (edge.Outcome == "" || edge.Outcome == branches[edge.From]) {
 			return true
 		}
 	}
