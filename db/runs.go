@@ -168,6 +168,11 @@ func (s *Store) CancelRun(ctx context.Context, runID, reason string, now time.Ti
 			Returning("*").Scan(ctx); err != nil {
 			return wrap(err, "cancel stages")
 		}
+		if _, err := tx.idb.NewUpdate().Model((*NotificationMessage)(nil)).Set("status = ?", NotificationCancelled).
+			Set("reason = ?", reason).Set("updated_at = ?", now).Set("ended_at = ?", now).
+			Where("run_id = ?", runID).Where("status = ?", NotificationPending).Exec(ctx); err != nil {
+			return wrap(err, "cancel notifications")
+		}
 		sequence, err := lastSequence(ctx, tx.idb, runID)
 		if err != nil {
 			return err

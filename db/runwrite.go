@@ -18,6 +18,10 @@ type RunWrite struct {
 	Stages []StageExecution // replace the rows of the same node and attempt
 	Events []RunEvent
 	Run    *RunChange // nil: the run's own row stays
+
+	Messages []NotificationMessage // replace the rows of the same id
+	Attempts []NotificationAttempt // replace the rows of the same message and number
+	Channels []ChannelState        // see [Store.SetChannelState]
 }
 
 // RunChange changes a run's row. Zero fields keep what is there, except Status, which is required, and Error.
@@ -118,7 +122,8 @@ func (tx *Tx) writeRuns(ts []*task) error {
 	if len(changes) > 0 {
 		queries = append(queries, tx.changeRuns(changes))
 	}
-	if len(stages)+len(events)+len(changes) == 0 {
+	queries = append(queries, tx.writeNotifications(ts)...)
+	if len(queries)+len(events) == 0 {
 		return nil
 	}
 	queries = append(fence, append(queries, tx.addEvents(events, again)...)...)
