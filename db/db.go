@@ -187,7 +187,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	writable := true
 	if s.isSQLite() {
-		f, err := os.OpenFile(strings.TrimSuffix(s.lock.Name(), lockSuffix), os.O_RDWR, 0)
+		f, err := os.OpenFile(s.file(), os.O_RDWR, 0)
 		if writable = err == nil; writable {
 			f.Close()
 		}

@@ -20,6 +20,7 @@ import (
 const (
 	lockSuffix    = ".lock"
 	sqliteReaders = 4
+	busyTimeout   = 2 * time.Second
 )
 
 // sqliteDialect writes times as fixed-width UTC text: it sorts as it should, and bun reads it back as UTC
@@ -49,8 +50,8 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	file.Close()
 
 	uri := "file:" + (&url.URL{Path: path}).EscapedPath()
-	const both = "&_pragma=busy_timeout(2000)&_pragma=foreign_keys(1)&_pragma=temp_store(2)"
-	writer, err := sql.Open("sqlite", uri+"?_txlock=immediate&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
+	both := fmt.Sprintf("&_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(2)", busyTimeout.Milliseconds())
+	writer, err := sql.Open("sqlite", uri+"?_txlock=immediate&_auto_vacuum=incremental&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
 		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-32768)"+both)
 	if err != nil {
 		return err
