@@ -148,7 +148,9 @@ func migrateCommand() *cli.Command {
 		Name:        "migrate",
 		Usage:       "bring the database's schema up to date",
 		Description: "serve does this by itself at its start. A database of a newer version is refused.",
-		Flags:       storeFlags(),
+		Flags: append([]cli.Flag{
+			&cli.BoolFlag{Name: "compact", Usage: "rewrite the SQLite file without free space, in a form that can shrink later; the server must be stopped"},
+		}, storeFlags()...),
 		Action: func(ctx context.Context, c *cli.Command) error {
 			s, err := readSettings(c)
 			if err != nil {
@@ -159,7 +161,12 @@ func migrateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.Root().Writer, "The schema is up to date.")
+			if c.Bool("compact") {
+				err = a.store.Compact(ctx)
+			}
+			if err == nil {
+				_, err = fmt.Fprintln(c.Root().Writer, "The schema is up to date.")
+			}
 			return errors.Join(err, a.store.Close())
 		},
 	}

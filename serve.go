@@ -102,6 +102,11 @@ func (a *app) start(ctx context.Context, public, ops net.Listener, out io.Writer
 	if err := a.starter(ctx); err != nil {
 		return err
 	}
+	if can, err := a.store.CanShrink(ctx); err != nil {
+		return err
+	} else if !can {
+		a.log.Info("the database file was made by an earlier version: space that becomes free is used again, but not given back; to change that, stop the server and run: penstock migrate --compact")
+	}
 	srv, err := a.newServer(public, ops)
 	if err != nil {
 		return err

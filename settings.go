@@ -13,10 +13,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"penstock/db/seal"
+	"penstock/engine"
 )
 
 // settings are what flags and environment say, checked.
@@ -30,6 +32,7 @@ type settings struct {
 	bootstrapToken    string
 	allowPrivate      []string
 	workers           int
+	retain            engine.Retention
 	logLevel          slog.Level
 }
 
@@ -37,11 +40,16 @@ const (
 	defaultListen    = "127.0.0.1:8080"
 	defaultOpsListen = "127.0.0.1:8081"
 	defaultDataDir   = "./penstock-data"
+
+	defaultRetainRuns      = "90d"
+	defaultRetainBodies    = "14d"
+	defaultRetainIncidents = "365d"
 )
 
 const (
 	generalFlags  = "SETTINGS"
 	databaseFlags = "DATABASE AND SECRETS"
+	keepingFlags  = "WHAT IS KEPT"
 )
 
 // text makes a flag and the environment variable of the same name.
@@ -69,6 +77,11 @@ func serveFlags() []cli.Flag {
 		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", defaultOpsListen, generalFlags),
 		text("public-url", "PENSTOCK_PUBLIC_URL", "address under which people reach the server, for links in messages; https makes cookies Secure", "", generalFlags),
 		text("allowed-hosts", "PENSTOCK_ALLOWED_HOSTS", "further host names that requests may be addressed to, separated by commas", "", generalFlags),
+		text("retain-runs", "PENSTOCK_RETAIN_RUNS", "how long ended runs, their stages and events, and deliveries are kept: 90d, 36h; 0: for ever", defaultRetainRuns, keepingFlags),
+		text("retain-bodies", "PENSTOCK_RETAIN_BODIES", "how long the bodies of deliveries are kept; without them a run cannot be repeated; 0: as long as the delivery", defaultRetainBodies, keepingFlags),
+		text("retain-incidents", "PENSTOCK_RETAIN_INCIDENTS", "how long resolved incidents and their alerts are kept, at least as long as their runs; 0: for ever", defaultRetainIncidents, keepingFlags),
+		text("retain-max-runs", "PENSTOCK_RETAIN_MAX_RUNS", "the oldest ended runs beyond this number are deleted whatever their age; 0: no bound", "0", keepingFlags),
+		text("retain-max-bytes", "PENSTOCK_RETAIN_MAX_BYTES", "SQLite: the oldest ended runs are deleted while the file holds more than this: 500MB, 20GB; 0: no bound", "0", keepingFlags),
 		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (at least 8 characters; better 32)", "", databaseFlags),
 	}, storeFlags()...)
 }
@@ -122,15 +135,77 @@ func readSettings(c *cli.Command) (settings, error) {
 		}
 		s.workers = n
 	}
+	problems = append(problems, s.readRetention(c))
 	var err error
 	if s.logLevel, err = readLogLevel(c); err != nil {
 		problems = append(problems, err)
 	}
-	if len(problems) == 0 {
+	if errors.Join(problems...) == nil {
 		s.key, err = readKey(c.String("secret-key"), c.String("secret-key-file"), s)
 		problems = append(problems, err)
 	}
 	return s, errors.Join(problems...)
+}
+
+// readRetention reads what is kept.
+func (s *settings) readRetention(c *cli.Command) error {
+	var problems []error
+	for _, age := range []struct {
+		flag, env, otherwise string
+		into                 *time.Duration
+	}{
+		{"retain-runs", "PENSTOCK_RETAIN_RUNS", defaultRetainRuns, &s.retain.Runs},
+		{"retain-bodies", "PENSTOCK_RETAIN_BODIES", defaultRetainBodies, &s.retain.Bodies},
+		{"retain-incidents", "PENSTOCK_RETAIN_INCIDENTS", defaultRetainIncidents, &s.retain.Incidents},
+	} {
+		text := cmp.Or(c.String(age.flag), age.otherwise)
+		var ok bool
+		if *age.into, ok = parseAge(text); !ok {
+			problems = append(problems, badSetting(age.env, text, "is not a time of a minute or more, nor 0", "90d"))
+		}
+	}
+	if text := c.String("retain-max-runs"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 0 {
+			problems = append(problems, badSetting("PENSTOCK_RETAIN_MAX_RUNS", text, "is not a number of runs", "1000000"))
+		}
+		s.retain.MaxRuns = n
+	}
+	var ok bool
+	switch s.retain.MaxBytes, ok = parseBytes(c.String("retain-max-bytes")); {
+	case !ok:
+		problems = append(problems, badSetting("PENSTOCK_RETAIN_MAX_BYTES", c.String("retain-max-bytes"), "is not a size of 100MB or more, nor 0", "20GB"))
+	case s.retain.MaxBytes > 0 && !strings.HasPrefix(s.databaseURL, "sqlite:"):
+		problems = append(problems, errors.New("PENSTOCK_RETAIN_MAX_BYTES is for SQLite: what a PostgreSQL database holds cannot be measured cheaply. Set PENSTOCK_RETAIN_MAX_RUNS instead"))
+	}
+	return errors.Join(problems...)
+}
+
+// parseAge reads a duration that may be in days.
+func parseAge(text string) (age time.Duration, ok bool) {
+	if text == "" || text == "0" {
+		return 0, true
+	}
+	if days, found := strings.CutSuffix(text, "d"); found {
+		n, err := strconv.Atoi(days)
+		return time.Duration(n) * 24 * time.Hour, err == nil && n > 0 && n <= 36500
+	}
+	age, err := time.ParseDuration(text)
+	return age, err == nil && age >= time.Minute
+}
+
+// parseBytes reads a size in decimal units.
+func parseBytes(text string) (size int64, ok bool) {
+	if text == "" || text == "0" {
+		return 0, true
+	}
+	for unit, factor := range map[string]int64{"MB": 1e6, "GB": 1e9, "TB": 1e12} {
+		if number, found := strings.CutSuffix(text, unit); found {
+			n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 32)
+			return n * factor, err == nil && n*factor >= 100e6
+		}
+	}
+	return 0, false
 }
 
 func readLogLevel(c *cli.Command) (level slog.Level, err error) {

@@ -28,7 +28,19 @@ type Options struct {
 	Backlog   int                 // runs that may wait for a start before deliveries are refused; default 5,000
 	Drain     time.Duration       // how long running stages may go on after Run's context has ended; default 12 s
 	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
+	Retain    Retention           // how much history is kept; zero: all
+	Tidy      time.Duration       // how often what is old is looked for; default 10 s
 	Log       *slog.Logger        // nil: discard
+}
+
+// Retention says how much history is kept; zero of anything keeps all of it. Runs that have not ended and what
+// belongs to incidents that are open stay in any case: see [db.Expiry].
+type Retention struct {
+	Runs      time.Duration // ended runs, and deliveries that no run is left of
+	Bodies    time.Duration // what deliveries brought
+	Incidents time.Duration // resolved or closed incidents with their alerts, since they were last touched
+	MaxRuns   int           // the oldest ended runs beyond this number go earlier
+	MaxBytes  int64         // on SQLite: the oldest ended runs go while the file holds more data
 }
 
 // Inbound is a webhook request after authentication.

@@ -55,6 +55,7 @@ type Engine struct {
 	deliveries *lru.Cache[string, keptDelivery]
 	load       atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
 	launched   atomic.Bool
+	expired    counts        // rows that retention deleted, by table
 	stopping   chan struct{} // closed when no new stage may start
 	wg         sync.WaitGroup
 }
@@ -76,6 +77,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	}
 	if o.Drain <= 0 {
 		o.Drain = 12 * time.Second
+	}
+	if o.Tidy <= 0 {
+		o.Tidy = 10 * time.Second
 	}
 	e := &Engine{
 		o: o, store: o.Store, hub: o.Hub, log: o.Log, id: "local",
@@ -132,7 +136,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.launched.Store(true)
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	e.wg.Go(func() { e.sweep(background) })
-	e.wg.Go(func() { e.clean(background) })
+	e.wg.Go(func() { e.keepHouse(background) })
 	e.wg.Go(func() { e.takeAllIn(background) })
 	if e.store.Pool() != nil {
 		e.wg.Go(func() { e.listen(background) })
@@ -242,41 +246,6 @@ func (e *Engine) sweep(ctx context.Context) {
 		for _, r := range runs {
 			if at, handed := e.starting.Load(r.ID); !handed || time.Since(at.(time.Time)) > startPatience {
 				e.startSoon(r)
-			}
-		}
-	}
-}
-
-// clean removes the workflow library's rows of runs that ended; ours are the record.
-func (e *Engine) clean(ctx context.Context) {
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		e.starting.Range(func(id, at any) bool {
-			if time.Since(at.(time.Time)) > startPatience {
-				e.starting.Delete(id)
-			}
-			return true
-		})
-		for {
-			done, err := dbos.ListWorkflows(e.dbos,
-				dbos.WithFilterCompletedBefore(time.Now().Add(-5*time.Minute)),
-				dbos.WithFilterLimit(500), dbos.WithFilterLoadInput(false), dbos.WithFilterLoadOutput(false))
-			if err != nil || len(done) == 0 {
-				break
-			}
-			ids := make([]string, len(done))
-			for i, w := range done {
-				ids[i] = w.ID
-			}
-			if err := dbos.DeleteWorkflows(e.dbos, ids); err != nil {
-				e.log.Warn("remove ended workflows", "error", err)
-				break
 			}
 		}
 	}

@@ -104,18 +104,22 @@ type stack struct {
 	stop   func()
 }
 
-func start(t testing.TB, store *db.Store, hub *engine.Hub, sc *script) *stack {
+func start(t testing.TB, store *db.Store, hub *engine.Hub, sc *script, change ...func(*engine.Options)) *stack {
 	t.Helper()
 	sealer, err := seal.New(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(t.Context(), engine.Options{
+	o := engine.Options{
 		Store: store, Hub: hub, Sealer: sealer, Types: sc.types(),
 		Sources: drivers.NewRegistry(alertmanager.Kind(), grafana.Kind(), generic.Kind()),
 		Drain:   50 * time.Millisecond,
 		Notify:  drivers.NewRegistry(pagerduty.Kind(notify.Deps{})), AI: drivers.NewRegistry[ai.Provider](),
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	e, err := engine.New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -246,6 +246,9 @@ func (e *Engine) deliveryOf(ctx context.Context, id string) (*parsed, *intakeOut
 	if err != nil {
 		return nil, nil, err
 	}
+	if len(delivery.Body) == 0 {
+		return nil, nil, fault.New(fault.Unprocessable, "The body of delivery %s is no longer kept, so its runs cannot be worked again. PENSTOCK_RETAIN_BODIES says for how long bodies are kept.", id)
+	}
 	p, err := e.parsedOf(delivery)
 	if err != nil || len(delivery.Intake) == 0 {
 		return p, nil, err
