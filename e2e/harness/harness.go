@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -52,6 +53,7 @@ type Options struct {
 	DatabaseURL string   // sqlite:<path> or postgres://…
 	Dir         string   // data directory; the log is written beside it
 	Env         []string // further settings, NAME=value; later ones win
+	Prefix      []string // a program that starts the binary, with its arguments, e.g. strace
 }
 
 // Server is one penstock that is started, killed and started again at the same address on the same
@@ -68,11 +70,11 @@ type Server struct {
 
 // NewServer chooses addresses and credentials. It starts nothing.
 func NewServer(o Options) (*Server, error) {
-	public, err := freeAddress()
+	public, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	ops, err := freeAddress()
+	ops, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +91,9 @@ func NewServer(o Options) (*Server, error) {
 	return s, nil
 }
 
-// freeAddress is one of 127.0.0.1 on which nothing listens. It is below the range from which the
+// FreeAddress is one of 127.0.0.1 on which nothing listens. It is below the range from which the
 // system takes ports for outgoing connections: none of them can take it while the server is down.
-func freeAddress() (string, error) {
+func FreeAddress() (string, error) {
 	var last error
 	for range 100 {
 		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(10000)))
@@ -114,8 +116,11 @@ func (s *Server) Start(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	defer func() { _ = logFile.Close() }()
-	process := exec.CommandContext(ctx, s.options.Binary, "serve")
+	command := slices.Concat(s.options.Prefix, []string{s.options.Binary, "serve"})
+	process := exec.CommandContext(ctx, command[0], command[1:]...)
 	process.Env, process.Stdout, process.Stderr = s.env, logFile, logFile
+	process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // what the prefix started ends with it
+	process.Cancel = func() error { return syscall.Kill(-process.Process.Pid, syscall.SIGKILL) }
 	begin := time.Now()
 	if err := process.Start(); err != nil {
 		return 0, fmt.Errorf("start penstock: %w", err)
@@ -158,25 +163,49 @@ func (s *Server) ready(ctx context.Context) bool {
 }
 
 // Kill ends the process as a power cut would, and waits until it is gone.
-func (s *Server) Kill() error { return s.end(syscall.SIGKILL, 10*time.Second) }
+func (s *Server) Kill() error {
+	_, err := s.end(syscall.SIGKILL, 10*time.Second)
+	return err
+}
 
-// Stop asks the process to end, and waits until it has.
-func (s *Server) Stop() error { return s.end(syscall.SIGTERM, 40*time.Second) }
+// Stop asks the process to end, and waits until it has, with status 0.
+func (s *Server) Stop() error {
+	status, err := s.end(syscall.SIGTERM, 40*time.Second)
+	if err == nil && status != 0 {
+		return fmt.Errorf("penstock was asked to end and ended with status %d:\n%s", status, s.Log())
+	}
+	return err
+}
 
 // end is harmless when no process runs.
-func (s *Server) end(signal syscall.Signal, limit time.Duration) error {
+func (s *Server) end(signal syscall.Signal, limit time.Duration) (status int, err error) {
 	if s.process == nil {
-		return nil
+		return 0, nil
 	}
-	if err := s.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("end penstock: %w", err)
+	if err := s.Signal(signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return 0, fmt.Errorf("end penstock: %w", err)
 	}
+	status, err = s.Wait(limit)
+	if err != nil {
+		return 0, fmt.Errorf("after %s %w", signal, err)
+	}
+	return status, nil
+}
+
+// Signal sends the process a signal.
+func (s *Server) Signal(signal syscall.Signal) error {
+	return syscall.Kill(-s.process.Process.Pid, signal)
+}
+
+// Wait waits until the process has ended and returns its exit status, -1 if a signal ended it.
+func (s *Server) Wait(limit time.Duration) (status int, err error) {
 	select {
 	case <-s.ended:
+		status = s.process.ProcessState.ExitCode()
 		s.process = nil
-		return nil
+		return status, nil
 	case <-time.After(limit):
-		return fmt.Errorf("penstock did not end within %s of %s:\n%s", limit, signal, s.Log())
+		return 0, fmt.Errorf("penstock did not end within %s:\n%s", limit, s.Log())
 	}
 }
 

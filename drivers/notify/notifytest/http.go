@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf16"
 )
 
@@ -103,6 +104,13 @@ func start(usual func(Request) Reply) (*Webhook, error) {
 }
 
 func (w *Webhook) answer(rw http.ResponseWriter, r *http.Request, request Request, reply Reply, usual func(Request) Reply) {
+	if reply.Delay > 0 {
+		select {
+		case <-time.After(reply.Delay):
+		case <-r.Context().Done():
+		case <-w.closed:
+		}
+	}
 	switch {
 	case reply.Hang:
 		select {

@@ -32,11 +32,12 @@ type Reply struct {
 	Header http.Header // HTTP, for example Retry-After
 	Body   string      // HTTP body or SMTP text
 
-	Hang    bool // take the request, never answer
-	Cut     bool // take the request, close the connection without an answer
-	Echo    bool // answer with everything that was received
-	Endless bool // HTTP: a body without end
-	Gzip    bool // HTTP: the endless body compressed, a thousand times smaller on the wire
+	Delay   time.Duration // HTTP: before the answer
+	Hang    bool          // take the request, never answer
+	Cut     bool          // take the request, close the connection without an answer
+	Echo    bool          // answer with everything that was received
+	Endless bool          // HTTP: a body without end
+	Gzip    bool          // HTTP: the endless body compressed, a thousand times smaller on the wire
 }
 
 // Sink records requests and hands out replies. It is safe for concurrent use.
