@@ -191,6 +191,15 @@ func checkRepeats(t *testing.T, c *harness.Client) {
 	}
 }
 
+func unfinished(t *testing.T, c *harness.Client) int {
+	t.Helper()
+	var page struct{ Count int }
+	if err := c.Call(t.Context(), http.MethodGet, "/orchestration/pipelines/?status=pending,running&limit=1", nil, &page); err != nil {
+		t.Fatal(err)
+	}
+	return page.Count
+}
+
 // count checks how many messages each has got.
 func (p *people) count(t *testing.T, rule string, want int) {
 	t.Helper()

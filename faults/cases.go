@@ -3,9 +3,12 @@ package main
 // allCases are in the order in which they are run.
 func allCases() []faultCase {
 	both, onSQLite, onPostgres := []string{sqlite, postgres}, []string{sqlite}, []string{postgres}
-	_ = onSQLite
 	return []faultCase{
 		{"R01", "kill -9 at random instants under load", both, true, killed},
+		{"R02", "SIGKILL at every flush to the disk in turn", onSQLite, false, killedAtFlush},
+		{"R03", "the disk refuses to flush", onSQLite, true, failingDisk},
 		{"R06", "PostgreSQL is stopped, started, killed and started", onPostgres, true, databaseRestarts},
+		{"R30", "a second process on one file", onSQLite, true, secondProcess},
+		{"R30", "three processes on one database: one is killed, one is stopped and wakes", onPostgres, true, manyProcesses},
 	}
 }

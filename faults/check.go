@@ -41,6 +41,11 @@ func (w *world) settle(ctx context.Context, f *feeder, s *harness.Server) error 
 	if err := f.stop(30 * time.Second); err != nil {
 		return err
 	}
+	return w.settled(ctx, s)
+}
+
+// settled waits until every run has ended.
+func (w *world) settled(ctx context.Context, s *harness.Server) error {
 	return until(ctx, "every run ends without anyone doing anything", 90*time.Second, func() (bool, error) {
 		n, err := unfinished(ctx, s.Client)
 		if err == nil && n > 0 {

@@ -108,9 +108,9 @@ func (f *feeder) deliver(number int64) {
 }
 
 func (f *feeder) post(c *harness.Client, number int64, body []byte) entry {
-	begin := time.Now()
+	at := time.Now()
 	status, _, answer, err := c.Send(context.Background(), http.MethodPost, f.path, body)
-	e := entry{At: begin, Number: number, Status: status, TookMS: float64(time.Since(begin).Microseconds()) / 1000}
+	e := entry{At: at, Number: number, Status: status, TookMS: float64(time.Since(at).Microseconds()) / 1000}
 	switch {
 	case err != nil && errors.Is(err, syscall.ECONNREFUSED):
 		e.Outcome, e.Error = outcomeFailed, err.Error()
@@ -134,6 +134,9 @@ func (f *feeder) record(e entry) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.entries = append(f.entries, e)
+	if f.ledger == nil { // a case that posts one by one keeps no file
+		return
+	}
 	if err := json.NewEncoder(f.ledger).Encode(e); err != nil && f.err == nil {
 		f.err = err
 	}
@@ -203,10 +206,13 @@ func (f *feeder) firstOK(ctx context.Context, from time.Time, limit time.Duratio
 // fingerprint of the alert with that number.
 func fingerprint(number int64) string { return fmt.Sprintf("fault-%d", number) }
 
+// begin makes the start of an alert the same every time it is posted.
+var begin = time.Now().UTC()
+
 // alertBody is an Alertmanager webhook with one alert that nobody has seen.
 func alertBody(number int64) []byte {
 	return fmt.Appendf(nil, `{"version":"4","status":"firing","receiver":"r","groupLabels":{},"commonLabels":{},"commonAnnotations":{},
 		"externalURL":"","alerts":[{"status":"firing","labels":{"alertname":"DiskFull","instance":"host-%d:9100","severity":"critical"},
 		"annotations":{"summary":"Disk full"},"startsAt":"%s","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"%s"}]}`,
-		number, time.Now().UTC().Format(time.RFC3339Nano), fingerprint(number))
+		number, begin.Add(time.Duration(number)*time.Millisecond).Format(time.RFC3339Nano), fingerprint(number))
 }

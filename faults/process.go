@@ -48,8 +48,13 @@ func (w *world) backToNormal(ctx context.Context, s *harness.Server, before used
 		}
 		return err == nil, err
 	})
-	if err != nil {
-		w.problem("I8: %v", err)
+	if err == nil {
+		return
+	}
+	w.problem("I8: %v", err)
+	c := &harness.Client{URL: s.OpsURL, HTTP: s.Client.HTTP}
+	if _, _, dump, err := c.Send(ctx, http.MethodGet, "/debug/pprof/goroutine?debug=1", nil); err == nil {
+		fmt.Fprintf(os.Stderr, "faults: goroutines:\n%.8000s\n", dump)
 	}
 }
 

@@ -209,6 +209,19 @@ func (s *Server) Wait(limit time.Duration) (status int, err error) {
 	}
 }
 
+// Alive reports whether the process runs.
+func (s *Server) Alive() bool {
+	if s.process == nil {
+		return false
+	}
+	select {
+	case <-s.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 // PID of the running process.
 func (s *Server) PID() int { return s.process.Process.Pid }
 
