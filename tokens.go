@@ -134,6 +134,17 @@ func tokenRevoke(ctx context.Context, c *cli.Command) error {
 
 // withAuth opens the store of the settings for one action.
 func withAuth(ctx context.Context, c *cli.Command, do func(*auth.Service, *db.Store) error) error {
+	return withStore(ctx, c, func(s settings, store *db.Store) error {
+		a, err := auth.New(auth.Options{Store: store, Key: s.key})
+		if err != nil {
+			return err
+		}
+		return do(a, store)
+	})
+}
+
+// withStore opens the store that the flags name while do runs.
+func withStore(ctx context.Context, c *cli.Command, do func(settings, *db.Store) error) error {
 	s, err := readSettings(c)
 	if err != nil {
 		return err
@@ -142,9 +153,5 @@ func withAuth(ctx context.Context, c *cli.Command, do func(*auth.Service, *db.St
 	if err != nil {
 		return storeHelp(err)
 	}
-	a, err := auth.New(auth.Options{Store: store, Key: s.key})
-	if err == nil {
-		err = do(a, store)
-	}
-	return errors.Join(err, store.Close())
+	return errors.Join(do(s, store), store.Close())
 }

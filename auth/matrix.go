@@ -18,6 +18,12 @@ var matrix = map[string]Scope{
 	"POST /orchestration/pipeline/sync/": Ingest,
 	"POST /webhooks/{source}/":           Ingest,
 
+	// What came in, and why it did or did not start something.
+	"GET /orchestration/deliveries/":              Read,
+	"GET /orchestration/deliveries/{id}/":         Read,
+	"POST /orchestration/deliveries/{id}/replay/": Operate,
+	"GET /orchestration/why/{id}/":                Read,
+
 	// Definitions.
 	"GET /orchestration/definitions/":                  Read,
 	"GET /orchestration/definitions/{name}/":           Read,

@@ -11,6 +11,7 @@ import (
 
 // DeliveryFilter selects deliveries; the zero value is all.
 type DeliveryFilter struct {
+	ReplayOf   string
 	Source     string
 	Definition string
 	Status     string
@@ -19,6 +20,7 @@ type DeliveryFilter struct {
 }
 
 func (f DeliveryFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
+	equals(q, "replay_of", f.ReplayOf)
 	equals(q, "source", f.Source)
 	equals(q, "definition", f.Definition)
 	equals(q, "status", f.Status)
@@ -33,6 +35,13 @@ func (s *Store) Delivery(ctx context.Context, id string) (*Delivery, error) {
 		return nil, found(err, "read delivery", "There is no delivery %s.", id)
 	}
 	return d, nil
+}
+
+// DeliveriesByID returns deliveries by their ids, without Body, Parsed and Intake.
+func (s *Store) DeliveriesByID(ctx context.Context, ids []string) (map[string]*Delivery, error) {
+	var ds []Delivery
+	err := s.read.NewSelect().Model(&ds).ExcludeColumn("body", "parsed", "intake").Where("id IN (?)", bun.List(ids)).Scan(ctx)
+	return byID(ds, func(d *Delivery) string { return d.ID }), wrap(err, "read deliveries")
 }
 
 // Deliveries lists deliveries, the newest first. Body, Parsed and Intake are left out: they can be large.
@@ -63,9 +72,15 @@ func (tx *Tx) LockIntakes(ctx context.Context, ids []string) (map[string]json.Ra
 	return outcomes, wrap(err, "lock deliveries")
 }
 
-// FinishIntakes stores the outcomes of the deliveries' intakes, by delivery id.
-func (tx *Tx) FinishIntakes(ctx context.Context, outcomes map[string]json.RawMessage, now time.Time) error {
-	queries := make([]schema.QueryAppender, 0, len(outcomes))
+// FinishIntakes stores the outcomes of the deliveries' intakes, by delivery id, the decisions and the runs they led to.
+func (tx *Tx) FinishIntakes(ctx context.Context, outcomes map[string]json.RawMessage, decisions []Decision, runs []Run, now time.Time) error {
+	queries := make([]schema.QueryAppender, 0, len(outcomes)+2)
+	if len(runs) > 0 {
+		queries = append(queries, tx.idb.NewInsert().Model(&runs))
+	}
+	if len(decisions) > 0 {
+		queries = append(queries, tx.idb.NewInsert().Model(&decisions))
+	}
 	for id, outcome := range outcomes {
 		queries = append(queries, tx.idb.NewUpdate().Model(&Delivery{ID: id, Intake: outcome, IntakeAt: now}).Column("intake", "intake_at").WherePK())
 	}

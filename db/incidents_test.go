@@ -57,7 +57,7 @@ func TestIntake(t *testing.T) {
 			must(t, tx.SaveAlerts(ctx, []db.Alert{old, last, firing, newest}))
 			must(t, tx.AddRuns(ctx, []db.Run{run}))
 			must(t, tx.AddRuns(ctx, nil))
-			return tx.FinishIntakes(ctx, map[string]json.RawMessage{d.ID: json.RawMessage(`{"alerts_created": 4}`)}, at)
+			return tx.FinishIntakes(ctx, map[string]json.RawMessage{d.ID: json.RawMessage(`{"alerts_created": 4}`)}, nil, nil, at)
 		}))
 		if got := value(s.Delivery(ctx, d.ID))(t); string(got.Intake) != `{"alerts_created": 4}` || got.IntakeAt != at || string(got.Body) != string(d.Body) {
 			t.Errorf("delivery is %+v", got)

@@ -132,7 +132,8 @@ type Delivery struct {
 	Parsed      json.RawMessage   `bun:"parsed,nullzero"` // alerts.Batch
 	Status      string            `bun:"status"`          // accepted, no_alerts, rejected
 	Error       string            `bun:"error"`
-	Intake      json.RawMessage   `bun:"intake,nullzero"` // outcome of the intake, set once
+	Intake      json.RawMessage   `bun:"intake,nullzero"`    // outcome of the intake, set once
+	ReplayOf    string            `bun:"replay_of,nullzero"` // the delivery that a person has sent through again
 	ReceivedAt  time.Time         `bun:"received_at"`
 	IntakeAt    time.Time         `bun:"intake_at,nullzero"`
 }
@@ -188,6 +189,65 @@ type Incident struct {
 	ClosedAt       time.Time      `bun:"closed_at,nullzero"`
 	CreatedAt      time.Time      `bun:"created_at"`
 	UpdatedAt      time.Time      `bun:"updated_at"`
+}
+
+// DecisionOutcome is what a change of an incident led to.
+type DecisionOutcome string
+
+const (
+	DecisionStarted          DecisionOutcome = "started"
+	DecisionNoRoute          DecisionOutcome = "no_route"           // no active definition matched
+	DecisionRepeat           DecisionOutcome = "repeat"             // nothing material changed
+	DecisionNothingToResolve DecisionOutcome = "nothing_to_resolve" // alerts ended that nobody had heard of
+)
+
+// Decision says why one change of an incident by one delivery did or did not start runs. Without an
+// incident it is about alerts that ended and that nobody had heard of.
+type Decision struct {
+	bun.BaseModel `bun:"table:decisions,alias:dec"`
+
+	ID         string          `bun:"id,pk" json:"id"`
+	DeliveryID string          `bun:"delivery_id" json:"delivery_id"`
+	IncidentID string          `bun:"incident_id,nullzero" json:"incident_id,omitempty"`
+	Change     string          `bun:"change" json:"change"`     // created, severity_changed, resolved, reopened, repeated
+	Revision   int             `bun:"revision" json:"revision"` // of the incident after the change
+	Outcome    DecisionOutcome `bun:"outcome" json:"outcome"`
+	AlertIDs   []string        `bun:"alert_ids,type:json" json:"alert_ids"` // of the delivery, the most severe first
+	Considered []Considered    `bun:"considered,type:json" json:"considered"`
+	CreatedAt  time.Time       `bun:"created_at" json:"created_at"`
+}
+
+// Considered is one definition that was looked at for a decision, in the order they were asked.
+type Considered struct {
+	Definition string            `json:"definition"`
+	Version    int               `json:"version"`
+	Priority   int               `json:"priority"`
+	Expression string            `json:"expression,omitempty"`
+	Outcome    ConsideredOutcome `json:"outcome"`
+	Detail     string            `json:"detail,omitempty"` // why, in words
+	Values     []ConsideredValue `json:"values,omitempty"`
+	RunID      string            `json:"run_id,omitempty"`
+}
+
+// ConsideredOutcome is what a definition said to a change of an incident.
+type ConsideredOutcome string
+
+const (
+	ConsideredMatched    ConsideredOutcome = "matched"
+	ConsideredNotMatched ConsideredOutcome = "not_matched"
+	ConsideredMissing    ConsideredOutcome = "missing" // the expression reads something that is not there: no match
+	ConsideredFailed     ConsideredOutcome = "failed"  // the expression cannot be evaluated: no match
+	ConsideredNotOn      ConsideredOutcome = "not_on"  // the trigger does not take this kind of change
+	ConsideredInvalid    ConsideredOutcome = "invalid" // the definition cannot run at the moment
+	ConsideredNamed      ConsideredOutcome = "named"   // the caller named it
+	ConsideredGated      ConsideredOutcome = "gated"   // the caller named it, but nothing material changed
+)
+
+// ConsideredValue is what an expression found under a path.
+type ConsideredValue struct {
+	Path    string `json:"path"`
+	Value   string `json:"value"` // JSON, cut
+	Missing bool   `json:"missing,omitempty"`
 }
 
 // Run is one execution of one definition version. Its ID is the run_id (UUIDv7).

@@ -51,6 +51,8 @@ type Inbound struct {
 	Header      http.Header
 	Body        []byte
 	Actor       string // token name, for created_by
+
+	replayOf string // id of the delivery that this one repeats
 }
 
 // Accepted is what a webhook is answered, after the commit. Runs of one delivery share its trace id.

@@ -29,6 +29,9 @@ type compiled struct {
 	plans   map[string]*plan // by version id
 	names   map[string]named // by definition name
 	drivers map[string]built // by channel name
+
+	routing     []*route
+	routedUntil time.Time
 }
 
 // named is a definition as webhooks look it up, for a moment: another process may change it.
@@ -44,6 +47,7 @@ func (c *compiled) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.plans, c.names, c.drivers = map[string]*plan{}, map[string]named{}, map[string]built{}
+	c.routing, c.routedUntil = nil, time.Time{}
 }
 
 func (c *compiled) driver(channel string) (built, bool) {
@@ -115,6 +119,7 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 	if err != nil {
 		return nil, err
 	}
+	catalog.Name = version.DefinitionName
 	checked, issues := definition.Check(version.Config, catalog)
 	if _, err := check(issues); err != nil {
 		return nil, err

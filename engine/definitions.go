@@ -71,9 +71,26 @@ func (e *Engine) Edges(doc *definition.Document) []definition.DrawnEdge {
 	return definition.Edges(doc, e.catalog.Types)
 }
 
-// Validate checks a draft, JSON or YAML, exactly as saving and running do.
-func (e *Engine) Validate(ctx context.Context, config []byte) (Validation, error) {
-	catalog, err := e.Catalog(ctx)
+// catalogFor is the catalog in which a definition of that name, "" for none, is checked before it is saved.
+func (e *Engine) catalogFor(ctx context.Context, name string) (definition.Catalog, error) {
+	c, err := e.Catalog(ctx)
+	if err != nil {
+		return c, err
+	}
+	routes, err := e.compiled.routes(ctx, e)
+	for _, r := range routes {
+		if r.err == nil {
+			c.Routes = append(c.Routes, r.Route)
+		}
+	}
+	c.Name = name
+	return c, err
+}
+
+// Validate checks a draft, JSON or YAML, exactly as saving and running do. name is that of the definition
+// it is for, "" if it has none yet.
+func (e *Engine) Validate(ctx context.Context, name string, config []byte) (Validation, error) {
+	catalog, err := e.catalogFor(ctx, name)
 	if err != nil {
 		return Validation{}, err
 	}
@@ -98,7 +115,7 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 		Author: in.Actor, ExpectedVersion: in.ExpectedVersion, MustCreate: in.MustCreate, MustExist: in.MustExist,
 	}
 	if in.Config != nil {
-		catalog, err := e.Catalog(ctx)
+		catalog, err := e.catalogFor(ctx, in.Name)
 		if err != nil {
 			return nil, false, nil, err
 		}

@@ -49,14 +49,17 @@ type Engine struct {
 	fresh    sync.Map      // run id → *progress: accepted here, not yet picked up by its workflow
 	live     sync.Map      // run id → context.CancelCauseFunc
 	intakes  chan *intakeJob
+	routing  sync.Map // delivery id → true, while its intake is under way here
 	starting sync.Map // run id → when it was handed to the workflow engine, until it is picked up here
 
 	reading    sync.Mutex // one delivery is read back at a time
 	deliveries *lru.Cache[string, keptDelivery]
 	load       atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
 	launched   atomic.Bool
-	expired    counts        // rows that retention deleted, by table
-	stopping   chan struct{} // closed when no new stage may start
+	expired    counts          // rows that retention deleted, by table
+	stopping   chan struct{}   // closed when no new stage may start
+	life       context.Context // ends when background work has to end
+	end        context.CancelFunc
 	wg         sync.WaitGroup
 }
 
@@ -88,6 +91,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		intakes:  make(chan *intakeJob, intakeBatch),
 		stopping: make(chan struct{}),
 	}
+	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	if e.deliveries, err = lru.New[string, keptDelivery](16); err != nil {
 		return nil, err
@@ -134,19 +138,18 @@ func (e *Engine) Run(ctx context.Context) error {
 		return fmt.Errorf("launch workflow engine: %w", err)
 	}
 	e.launched.Store(true)
-	background, stop := context.WithCancel(context.WithoutCancel(ctx))
-	e.wg.Go(func() { e.sweep(background) })
-	e.wg.Go(func() { e.keepHouse(background) })
-	e.wg.Go(func() { e.takeAllIn(background) })
+	e.wg.Go(func() { e.sweep(e.life) })
+	e.wg.Go(func() { e.keepHouse(e.life) })
+	e.wg.Go(func() { e.takeAllIn(e.life) })
 	if e.store.Pool() != nil {
-		e.wg.Go(func() { e.listen(background) })
+		e.wg.Go(func() { e.listen(e.life) })
 	}
 	<-ctx.Done()
 
 	e.launched.Store(false)
 	close(e.stopping)
 	e.drain()
-	stop()
+	e.end()
 	e.dbos.Shutdown(e.dbos, 5*time.Second)
 	e.wg.Wait()
 	return nil
@@ -235,6 +238,9 @@ func (e *Engine) sweep(ctx context.Context) {
 		free := min(e.o.Backlog-int(e.load.Load()), 500)
 		if free <= 0 || !e.launched.Load() {
 			continue
+		}
+		if err := e.routePending(ctx, free); err != nil && ctx.Err() == nil {
+			e.log.Error("look for deliveries to route", "error", err)
 		}
 		runs, err := e.store.PendingRuns(ctx, time.Now().Add(-2*sweepEvery), free)
 		if err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"penstock/db"
 	"penstock/drivers/alerts"
+	"penstock/engine/definition"
 )
 
 // intakeState is what the deliveries of one transaction meet and change.
@@ -131,6 +132,9 @@ func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now
 		g := groups[key]
 		kind := g.settle(key, batch, p.source, now)
 		if g.incident == nil {
+			for _, rec := range g.records {
+				o.unknown = append(o.unknown, rec.ID)
+			}
 			continue // resolved alerts of a problem nobody knows
 		}
 		st.incidents[key], st.firing[g.incident.ID], st.changed[g.incident.ID] = g.incident, g.firing, g.incident
@@ -138,25 +142,34 @@ func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now
 			rec.IncidentID = g.incident.ID
 		}
 		switch kind {
-		case ChangeCreated:
+		case definition.ChangeCreated:
 			o.Opened++
-		case ChangeRepeated:
+		case definition.ChangeRepeated:
 		default:
 			o.Touched++
+		}
+		ids := map[int]string{}
+		for k, i := range g.alerts {
+			ids[i] = g.records[k].ID
 		}
 		slices.SortStableFunc(g.alerts, func(a, b int) int { return severityOf(&batch[b]).Rank() - severityOf(&batch[a]).Rank() })
 		snapshot, err := json.Marshal(incidentData(g.incident, publicURL))
 		if err != nil {
 			return err
 		}
+		sorted := make([]string, len(g.alerts))
+		for k, i := range g.alerts {
+			sorted[k] = ids[i]
+		}
 		o.Incidents = append(o.Incidents, incidentChange{
-			ID: g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
+			alertIDs: sorted,
+			ID:       g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
 			Alerts: g.alerts, Incident: snapshot,
 		})
 	}
 	slices.SortStableFunc(o.Incidents, func(a, b incidentChange) int {
 		return cmp.Or(boolRank(b.changed())-boolRank(a.changed()), b.Severity.Rank()-a.Severity.Rank(),
-			boolRank(b.Kind != ChangeResolved)-boolRank(a.Kind != ChangeResolved))
+			boolRank(b.Kind != definition.ChangeResolved)-boolRank(a.Kind != definition.ChangeResolved))
 	})
 	return nil
 }
@@ -253,12 +266,12 @@ func (g *group) settle(key string, batch []alerts.Alert, source string, now time
 			severity = s
 		}
 	}
-	inc, kind := g.incident, ChangeRepeated
+	inc, kind := g.incident, definition.ChangeRepeated
 	switch {
 	case inc == nil && len(g.firing) == 0:
 		return kind
 	case inc == nil:
-		kind = ChangeCreated
+		kind = definition.ChangeCreated
 		inc = &db.Incident{
 			ID: newID(), GroupKey: key, AlertName: lead.Name, Host: lead.Host, Source: source,
 			Status: db.IncidentOpen, Occurrence: 1, StartedAt: started(lead, now), CreatedAt: now,
@@ -268,14 +281,14 @@ func (g *group) settle(key string, batch []alerts.Alert, source string, now time
 		if g.was == len(g.firing) && !g.anyNew(now) {
 			break // a person resolved it while it still fires: the same alert again is no news
 		}
-		kind = ChangeReopened
+		kind = definition.ChangeReopened
 		inc.Status, inc.Occurrence, inc.StartedAt = db.IncidentOpen, inc.Occurrence+1, started(lead, now)
 		inc.AcknowledgedAt, inc.AcknowledgedBy, inc.ResolvedAt = time.Time{}, "", time.Time{}
 	case inc.Status != db.IncidentResolved && len(g.firing) == 0:
-		kind = ChangeResolved
+		kind = definition.ChangeResolved
 		inc.Status, inc.ResolvedAt = db.IncidentResolved, now
 	case len(g.firing) > 0 && severity != inc.Severity && inc.Status != db.IncidentResolved:
-		kind = ChangeSeverity
+		kind = definition.ChangeSeverity
 	}
 	if len(g.firing) > 0 && inc.Status != db.IncidentResolved {
 		inc.Severity = severity
@@ -287,7 +300,7 @@ func (g *group) settle(key string, batch []alerts.Alert, source string, now time
 		}
 	}
 	inc.FiringCount, inc.UpdatedAt = len(g.firing), now
-	if kind != ChangeRepeated {
+	if kind != definition.ChangeRepeated {
 		inc.Revision++
 	}
 	return kind

@@ -9,16 +9,8 @@ import (
 
 	"penstock/db"
 	"penstock/drivers/alerts"
+	"penstock/engine/definition"
 	"penstock/fault"
-)
-
-// Changes of an incident that are material.
-const (
-	ChangeCreated  = "created"
-	ChangeSeverity = "severity_changed"
-	ChangeResolved = "resolved"
-	ChangeReopened = "reopened"
-	ChangeRepeated = "repeated" // nothing material changed
 )
 
 // intakeOutcome is what a delivery did, kept with it: the intake runs once, and every run of the
@@ -32,6 +24,9 @@ type intakeOutcome struct {
 	Touched   int              `json:"incidents_updated"`
 	Incidents []incidentChange `json:"incidents"` // changed ones first, then by severity
 	Notes     []string         `json:"notes,omitempty"`
+	Routed    bool             `json:"routed,omitempty"` // no caller named a definition: every incident has its own runs
+
+	unknown []string // ids of alerts that ended and that belong to no incident
 }
 
 type incidentChange struct {
@@ -41,9 +36,11 @@ type incidentChange struct {
 	Severity db.Severity     `json:"severity"`
 	Alerts   []int           `json:"alerts"` // indexes into the batch, most severe first
 	Incident json.RawMessage `json:"incident"`
+
+	alertIDs []string // in the order of Alerts
 }
 
-func (c incidentChange) changed() bool { return c.Kind != ChangeRepeated }
+func (c incidentChange) changed() bool { return c.Kind != definition.ChangeRepeated }
 
 // of is the outcome as one run sees it: the run's own incident if it has one, else the first.
 func (o *intakeOutcome) of(incidentID string, p *parsed) IntakeResult {
@@ -55,9 +52,9 @@ func (o *intakeOutcome) of(incidentID string, p *parsed) IntakeResult {
 		return r
 	}
 	c := o.Incidents[0]
-	if i := slices.IndexFunc(o.Incidents, func(c incidentChange) bool { return c.ID == incidentID }); i > 0 {
-		c = o.Incidents[i]
-		r.IncidentIDs = []string{c.ID} // a child run; the first run lists them all
+	if i := slices.IndexFunc(o.Incidents, func(c incidentChange) bool { return c.ID == incidentID }); i > 0 || o.Routed {
+		c = o.Incidents[max(i, 0)]
+		r.IncidentIDs = []string{c.ID} // one run of several; the first run of a named definition lists them all
 	} else {
 		for _, c := range o.Incidents {
 			r.IncidentIDs = append(r.IncidentIDs, c.ID)
@@ -78,25 +75,35 @@ func (o *intakeOutcome) of(incidentID string, p *parsed) IntakeResult {
 	return r
 }
 
-// intakeJob is one delivery on its way in.
+// intakeJob is one delivery on its way in: of a run, or to be routed.
 type intakeJob struct {
-	run      *db.Run
-	plan     *plan
+	run      *db.Run // nil: routed
+	plan     *plan   // of run
 	delivery string
+	trace    string
+	replay   bool // sent through again by a person: what has not changed counts too
+	actor    string
 	parsed   *parsed
 
-	out      intakeOutcome
-	children []db.Run
-	err      error
-	done     chan struct{}
+	out    intakeOutcome
+	starts []start // runs that the intake has brought about, beyond run
+	err    error
+	done   chan struct{}
 }
 
-// takeIn is the intake of one delivery: alerts, incidents, and a child run for every further
-// incident that changed. It is done once, however often it is called. Deliveries that come at the same
-// time share a transaction. While the store is away it waits, until ctx ends: that is nobody's failure.
-func (e *Engine) takeIn(ctx context.Context, run *db.Run, plan *plan, deliveryID string, p *parsed) (*intakeOutcome, error) {
+// start is a run to be started, with its plan.
+type start struct {
+	run  db.Run
+	plan *plan
+}
+
+// takeIn is the intake of one delivery: alerts, incidents, decisions, and the runs that they lead to. It
+// is done once, however often it is called. Deliveries that come at the same time share a transaction.
+// While the store is away it waits, until ctx ends: that is nobody's failure.
+func (e *Engine) takeIn(ctx context.Context, job intakeJob) (*intakeJob, error) {
 	for tries := 1; ; tries++ {
-		j := &intakeJob{run: run, plan: plan, delivery: deliveryID, parsed: p, done: make(chan struct{})}
+		j := new(job)
+		j.done = make(chan struct{})
 		select {
 		case e.intakes <- j:
 		case <-ctx.Done():
@@ -108,11 +115,11 @@ func (e *Engine) takeIn(ctx context.Context, run *db.Run, plan *plan, deliveryID
 			return nil, context.Cause(ctx)
 		}
 		if j.err == nil {
-			return &j.out, nil
+			return j, nil
 		}
 		// A conflict is another process that stored the same at the same moment; the next try sees it.
 		if !db.IsDown(j.err) && tries >= 5 {
-			return nil, fmt.Errorf("take in delivery %s: %w", deliveryID, j.err)
+			return nil, fmt.Errorf("take in delivery %s: %w", job.delivery, j.err)
 		}
 		select {
 		case <-time.After(min(time.Duration(tries)*200*time.Millisecond, 2*time.Second)):
@@ -149,7 +156,7 @@ func (e *Engine) takeAllIn(ctx context.Context) {
 				j.err = e.takeBatchIn(ctx, []*intakeJob{j})
 			}
 			if j.err == nil {
-				e.startChildren(j)
+				e.startAll(j)
 			}
 			close(j.done)
 		}
@@ -157,6 +164,13 @@ func (e *Engine) takeAllIn(ctx context.Context) {
 }
 
 func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
+	var routes []*route
+	if slices.ContainsFunc(batch, func(j *intakeJob) bool { return j.run == nil }) {
+		var err error
+		if routes, err = e.compiled.routes(ctx, e); err != nil {
+			return err
+		}
+	}
 	return e.store.InTx(ctx, func(tx *db.Tx) error {
 		ids := make([]string, len(batch))
 		for i, j := range batch {
@@ -189,7 +203,8 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 		outcomes := map[string]json.RawMessage{}
-		var children []db.Run
+		var decisions []db.Decision
+		var runs []db.Run
 		for _, j := range fresh {
 			if raw, twice := outcomes[j.delivery]; twice { // two nodes take the same delivery in
 				if err := json.Unmarshal(raw, &j.out); err != nil {
@@ -197,12 +212,18 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 				}
 				continue
 			}
-			j.out, j.children = intakeOutcome{Source: j.parsed.source}, nil
+			j.out, j.starts = intakeOutcome{Source: j.parsed.source, Routed: j.run == nil}, nil
 			if err := j.out.apply(state, j.delivery, j.parsed, now, e.o.PublicURL); err != nil {
 				return err
 			}
-			j.children = childRuns(j.run, j.plan, &j.out, now)
-			children = append(children, j.children...)
+			if j.run == nil {
+				decisions = append(decisions, j.route(ctx, routes, now)...)
+			} else {
+				decisions = append(decisions, j.follow(now)...)
+			}
+			for _, s := range j.starts {
+				runs = append(runs, s.run)
+			}
 			if outcomes[j.delivery], err = json.Marshal(j.out); err != nil {
 				return err
 			}
@@ -210,45 +231,21 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 		if err := state.save(ctx, tx); err != nil {
 			return err
 		}
-		if err := tx.AddRuns(ctx, children); err != nil {
-			return err
-		}
-		return tx.FinishIntakes(ctx, outcomes, now)
+		return tx.FinishIntakes(ctx, outcomes, decisions, runs, now)
 	})
 }
 
-// startChildren starts the runs of further incidents with what is known already: a body with a thousand
-// hosts must not be read a thousand times.
-func (e *Engine) startChildren(j *intakeJob) {
-	for _, child := range j.children {
+// startAll starts the runs of an intake with what is known already: a body with a thousand hosts must
+// not be read a thousand times.
+func (e *Engine) startAll(j *intakeJob) {
+	runs := make([]db.Run, len(j.starts))
+	for i, s := range j.starts {
 		data := &runData{payload: j.parsed.payload, batch: j.parsed, intake: &j.out}
-		data.see(j.out.of(child.IncidentID, j.parsed))
-		e.fresh.Store(child.ID, e.prepare(child, j.plan, data, nil))
+		data.see(j.out.of(s.run.IncidentID, j.parsed))
+		e.fresh.Store(s.run.ID, e.prepare(s.run, s.plan, data, nil))
+		runs[i] = s.run
 	}
-	e.startSoon(j.children...)
-}
-
-// childRuns are the runs for the further incidents of a delivery: the run itself works the first.
-func childRuns(run *db.Run, plan *plan, out *intakeOutcome, now time.Time) []db.Run {
-	if run.ParentRunID != "" || len(out.Incidents) < 2 {
-		return nil
-	}
-	always := ingestConfig(plan).OnRepeat == "continue"
-	var runs []db.Run
-	for _, c := range out.Incidents[1:] {
-		if !c.changed() && !always {
-			continue
-		}
-		child := *run
-		child.ID, child.ParentRunID, child.IncidentID = newID(), run.ID, c.ID
-		child.Status, child.Epoch, child.CreatedAt = db.RunPending, 1, now
-		child.StartedAt, child.FinishedAt, child.IdempotencyKey, child.Change = time.Time{}, time.Time{}, "", ""
-		if c.changed() {
-			child.Change = fmt.Sprintf("%s@%d", c.ID, c.Revision)
-		}
-		runs = append(runs, child)
-	}
-	return runs
+	e.startSoon(runs...)
 }
 
 // taken is what an attempt took in; the run sees it once the attempt has succeeded.
@@ -273,11 +270,11 @@ func (s *services) Intake(ctx context.Context, run RunInfo, payload any, driver 
 		}
 		deliveryID = run.ID
 	}
-	out, err := s.e.takeIn(ctx, &s.run, s.plan, deliveryID, p)
+	j, err := s.e.takeIn(ctx, intakeJob{run: &s.run, plan: s.plan, delivery: deliveryID, parsed: p})
 	if err != nil {
 		return IntakeResult{}, err
 	}
-	r := out.of(s.run.IncidentID, p)
+	r := j.out.of(s.run.IncidentID, p)
 	s.taken = &taken{p, r}
 	return r, nil
 }

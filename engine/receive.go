@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,7 +21,7 @@ import (
 	"penstock/fault"
 )
 
-// DefaultDefinition works deliveries that name no definition.
+// DefaultDefinition is the catch-all of a new store: it takes the alerts that no other definition matches.
 const DefaultDefinition = "default"
 
 // parsed is a delivery's body, understood.
@@ -30,72 +31,155 @@ type parsed struct {
 	batch   alerts.Batch
 }
 
-// Receive stores a delivery and starts its run. When it returns without an error both are
-// committed. A body that yields no alert is kept, so that it can be replayed, and refused.
+// Receive stores a delivery and, if the caller named a definition, its run. When it returns without an
+// error both are committed. Without a definition the alerts are routed: what they start is answered if it is
+// known soon. A body that yields no alert is kept, so that it can be replayed, and refused.
 func (e *Engine) Receive(ctx context.Context, in Inbound) (Accepted, error) {
-	name, trigger := in.Definition, db.TriggerWebhook
-	if name == "" {
-		name, trigger = DefaultDefinition, db.TriggerAlert
-	}
 	doc, err := strictjson.Decode(in.Body)
 	if err != nil {
 		return Accepted{}, err
 	}
-	target := e.compiled.byName(ctx, e, name)
-	if target.err != nil && target.def == nil {
-		return Accepted{}, target.err // unknown or inactive: nothing to keep it for
+	var target named
+	if in.Definition != "" {
+		target = e.compiled.byName(ctx, e, in.Definition)
+		if target.err != nil && target.def == nil {
+			return Accepted{}, target.err // unknown or inactive: nothing to keep it for
+		}
 	}
 	release, err := e.admit(ctx)
 	if err != nil {
 		return Accepted{}, err
 	}
-
-	now := time.Now().UTC().Truncate(time.Microsecond)
 	delivery := db.Delivery{
 		ID: newID(), TraceID: newID(), Definition: in.Definition, ContentType: in.ContentType,
-		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReceivedAt: now,
+		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReplayOf: in.replayOf, ReceivedAt: now(),
 	}
-	var understood *parsed
-	refuse := func(cause error) (Accepted, error) {
-		release()
-		delivery.Status, delivery.Error = "rejected", fault.Of(cause).Message
-		if errors.Is(cause, alerts.ErrNoAlerts) {
-			delivery.Status = "no_alerts"
-		}
-		if understood != nil && len(understood.batch.Notes) > 0 {
-			delivery.Error += " " + strings.Join(understood.batch.Notes, " ")
-		}
-		if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {
-			return Accepted{}, err
-		}
-		return Accepted{}, cause
-	}
-	if target.err != nil {
-		return refuse(target.err)
-	}
-	understood, err = e.parse(target.plan, doc, in.Source, in.Header, in.Body)
+	understood, err := e.understand(target, doc, in)
 	if understood != nil {
 		delivery.Source = understood.source
 	}
+	if err == nil {
+		delivery.Parsed, err = json.Marshal(understood.batch)
+	}
 	if err != nil {
-		return refuse(err)
-	}
-	if delivery.Parsed, err = json.Marshal(understood.batch); err != nil {
 		release()
-		return Accepted{}, err
+		return Accepted{}, e.refuse(ctx, delivery, understood, err)
 	}
-	run := newRun(target.def, target.plan.versionID, now)
-	run.TraceID, run.Trigger, run.DeliveryID, run.CreatedBy = delivery.TraceID, trigger, delivery.ID, in.Actor
+	accepted := Accepted{DeliveryID: delivery.ID, TraceID: delivery.TraceID, Status: "accepted"}
+	if in.Definition == "" {
+		if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {
+			release()
+			return Accepted{}, err
+		}
+		accepted.started(ctx, e.routeSoon(&delivery, understood, in.Actor, release))
+		return accepted, nil
+	}
+	run := newRun(target.def, target.plan.versionID, delivery.ReceivedAt)
+	run.TraceID, run.Trigger, run.DeliveryID, run.CreatedBy = delivery.TraceID, db.TriggerWebhook, delivery.ID, in.Actor
 	run.Source = understood.source
-	p := e.prepare(run, target.plan, &runData{payload: understood.payload, batch: understood}, release)
-	e.fresh.Store(run.ID, p)
+	if in.replayOf != "" {
+		run.Trigger = db.TriggerManual // a person wants it: what has not changed counts too
+	}
+	e.fresh.Store(run.ID, e.prepare(run, target.plan, &runData{payload: understood.payload, batch: understood}, release))
 	if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery, Runs: []db.Run{run}}); err != nil {
 		e.fresh.Delete(run.ID)
 		release()
 		return Accepted{}, err
 	}
 	e.startSoon(run)
-	return Accepted{DeliveryID: delivery.ID, TraceID: delivery.TraceID, RunID: &run.ID, Definition: &run.DefinitionName, Status: "accepted"}, nil
+	accepted.RunID, accepted.Definition = &run.ID, &run.DefinitionName
+	return accepted, nil
+}
+
+// understand reads a body for the definition that the caller named, or as alerts to be routed.
+func (e *Engine) understand(target named, doc any, in Inbound) (*parsed, error) {
+	if target.err != nil {
+		return nil, target.err
+	}
+	return e.parse(target.plan, doc, in.Source, in.Header, in.Body)
+}
+
+// refuse keeps a delivery that cannot be worked, and returns the cause.
+func (e *Engine) refuse(ctx context.Context, delivery db.Delivery, understood *parsed, cause error) error {
+	delivery.Status, delivery.Error = "rejected", fault.Of(cause).Message
+	if errors.Is(cause, alerts.ErrNoAlerts) {
+		delivery.Status = "no_alerts"
+	}
+	if understood != nil && len(understood.batch.Notes) > 0 {
+		delivery.Error += " " + strings.Join(understood.batch.Notes, " ")
+	}
+	if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {
+		return err
+	}
+	return cause
+}
+
+// knownSoon is how long the answer to a delivery waits for what it started.
+const knownSoon = 250 * time.Millisecond
+
+// started names the first run that the routing has started, if that is known in a moment.
+func (a *Accepted) started(ctx context.Context, routed <-chan *intakeJob) {
+	patience := time.NewTimer(knownSoon)
+	defer patience.Stop()
+	select {
+	case j := <-routed:
+		if j != nil && len(j.starts) > 0 {
+			a.RunID, a.Definition = &j.starts[0].run.ID, &j.starts[0].run.DefinitionName
+		}
+	case <-patience.C:
+	case <-ctx.Done():
+	}
+}
+
+// routeSoon takes a stored delivery in that names no definition. The channel gives the intake when it is
+// done, or nothing if the process stops before: the next one's sweeper finds the delivery.
+func (e *Engine) routeSoon(delivery *db.Delivery, p *parsed, actor string, release func()) <-chan *intakeJob {
+	done := make(chan *intakeJob, 1)
+	if _, underway := e.routing.LoadOrStore(delivery.ID, true); underway {
+		release()
+		close(done)
+		return done
+	}
+	e.load.Add(1)
+	e.wg.Go(func() {
+		defer release()
+		defer e.load.Add(-1)
+		defer close(done)
+		defer e.routing.Delete(delivery.ID)
+		j, err := e.takeIn(e.life, intakeJob{
+			delivery: delivery.ID, trace: delivery.TraceID, replay: delivery.ReplayOf != "", actor: actor, parsed: p,
+		})
+		switch {
+		case err == nil:
+			done <- j
+		case e.life.Err() == nil:
+			e.log.Error("route delivery; it is tried again", "delivery_id", delivery.ID, "error", err)
+		}
+	})
+	return done
+}
+
+// routePending takes in what an earlier process, or a moment without the store, has left behind.
+func (e *Engine) routePending(ctx context.Context, limit int) error {
+	ids, err := e.store.PendingIntakes(ctx, time.Now().Add(-2*sweepEvery), limit)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if _, underway := e.routing.Load(id); underway {
+			continue
+		}
+		delivery, err := e.store.Delivery(ctx, id)
+		if err != nil {
+			return err
+		}
+		p, err := e.parsedOf(delivery)
+		if err != nil {
+			return fmt.Errorf("read delivery %s: %w", id, err)
+		}
+		e.routeSoon(delivery, p, "", func() {})
+	}
+	return nil
 }
 
 // admit paces the senders: it waits a moment while many runs are being started, so that what is
@@ -125,7 +209,8 @@ func (e *Engine) admit(ctx context.Context) (release func(), err error) {
 	return release, nil
 }
 
-// parse understands a body for a plan. Without an ingest node any JSON will do: it is the payload.
+// parse understands a body for a plan, nil if it is to be routed. Without an ingest node any JSON will do: it
+// is the payload.
 func (e *Engine) parse(plan *plan, doc any, source string, header http.Header, body []byte) (*parsed, error) {
 	driver, payload, wrapped := alerts.Unwrap(doc)
 	if wrapped {
@@ -138,11 +223,13 @@ func (e *Engine) parse(plan *plan, doc any, source string, header http.Header, b
 	} else {
 		payload = doc
 	}
-	if plan.ingest == nil {
+	if plan != nil && plan.ingest == nil {
 		return &parsed{payload: expr.Plain(payload), source: or(source, "webhook")}, nil
 	}
 	// The definition's word counts first, then the caller's; only then is it detected.
-	source = or(ingestConfig(plan).Driver, or(source, driver))
+	if source = or(source, driver); plan != nil {
+		source = or(ingestConfig(plan).Driver, source)
+	}
 	return e.parseAlerts(source, payload, header, body)
 }
 

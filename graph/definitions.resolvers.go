@@ -71,7 +71,7 @@ func (r *mutationResolver) ValidatePipelineDefinition(ctx context.Context, input
 	}
 	if err == nil {
 		var v engine.Validation
-		v, err = r.engine.Validate(ctx, config)
+		v, err = r.engine.Validate(ctx, given(input.Name), config)
 		payload.Valid, payload.Errors, payload.Warnings = v.Valid, pointers(v.Errors), pointers(v.Warnings)
 	}
 	payload.UserErrors, err = userErrors(err, "name")

@@ -209,7 +209,7 @@ func TestExamplesDoWhatTheySay(t *testing.T) {
 		t.Parallel()
 		w := stage(t)
 		w.IntakeResult.Changed = false
-		results := play(t, "default", w, func(in *engine.Input) { in.Run.Trigger = db.TriggerAlert })
+		results := play(t, "default", w, func(in *engine.Input) { in.Run.Trigger = db.TriggerWebhook })
 		if !results["analyze"].Skipped || !results["notify"].Skipped || len(w.Sent()) > 0 {
 			t.Errorf("results %+v", results)
 		}

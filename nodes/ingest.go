@@ -46,7 +46,8 @@ func (n ingest) Run(ctx context.Context, in engine.Input) (engine.Output, error)
 		},
 		Errors: r.Notes, IncidentID: r.IncidentID, Change: r.Change,
 	}
-	if pushed := in.Run.Trigger == db.TriggerWebhook || in.Run.Trigger == db.TriggerAlert; pushed && !r.Changed && n.OnRepeat != "continue" {
+	// A run that an alert trigger started has been decided on by the routing.
+	if in.Run.Trigger == db.TriggerWebhook && !r.Changed && n.OnRepeat != "continue" {
 		out.SkipRest = "repeat"
 	}
 	return out, nil

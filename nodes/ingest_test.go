@@ -87,7 +87,7 @@ func TestIngestGate(t *testing.T) {
 		want    string
 	}{
 		{"webhook, nothing new", db.TriggerWebhook, false, `{}`, "repeat"},
-		{"routed alert, nothing new", db.TriggerAlert, false, `{"on_repeat": "skip"}`, "repeat"},
+		{"the routing has decided", db.TriggerAlert, false, `{"on_repeat": "skip"}`, ""},
 		{"webhook, changed", db.TriggerWebhook, true, `{}`, ""},
 		{"webhook, nothing new, continue", db.TriggerWebhook, false, `{"on_repeat": "continue"}`, ""},
 		{"api never gates", db.TriggerAPI, false, `{}`, ""},

@@ -135,7 +135,7 @@ func (s *Server) definitionPage(w http.ResponseWriter, r *http.Request) error {
 // definitionRender adds what every state of the page shows: checks, versions, runs.
 func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code int, page views.DefinitionPage) error {
 	ctx := r.Context()
-	checks, err := s.checksOf(r, page.Config)
+	checks, err := s.checksOf(r, page.Name, page.Config)
 	if err != nil {
 		return err
 	}
@@ -166,15 +166,15 @@ func (s *Server) draftValidate(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	checks, err := s.checksOf(r, field(r, "config"))
+	checks, err := s.checksOf(r, field(r, "name"), field(r, "config"))
 	if err != nil {
 		return err
 	}
 	return s.render(w, r, http.StatusOK, views.Definition(views.DefinitionPage{New: true, Checks: checks}), views.ChecksFragment)
 }
 
-func (s *Server) checksOf(r *http.Request, config string) (views.Checks, error) {
-	found, err := s.engine.Validate(r.Context(), []byte(config))
+func (s *Server) checksOf(r *http.Request, name, config string) (views.Checks, error) {
+	found, err := s.engine.Validate(r.Context(), name, []byte(config))
 	if err != nil {
 		return views.Checks{}, err
 	}

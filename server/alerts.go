@@ -15,6 +15,10 @@ func (s *Server) alertRoutes() []route {
 		{"POST /orchestration/pipeline/sync/", func(w http.ResponseWriter, r *http.Request) error {
 			return s.receive(w, r, r.URL.Query().Get("source"), true)
 		}},
+		{"GET /orchestration/deliveries/", s.deliveryList},
+		{"GET /orchestration/deliveries/{id}/", s.deliveryGet},
+		{"POST /orchestration/deliveries/{id}/replay/", s.deliveryReplay},
+		{"GET /orchestration/why/{id}/", s.why},
 		{"POST /webhooks/{source}/", func(w http.ResponseWriter, r *http.Request) error {
 			return s.receive(w, r, r.PathValue("source"), false)
 		}},

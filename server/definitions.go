@@ -159,7 +159,7 @@ func (s *Server) definitionValidate(w http.ResponseWriter, r *http.Request) erro
 		}
 		body.Config = d.Config
 	}
-	v, err := s.engine.Validate(r.Context(), body.Config)
+	v, err := s.engine.Validate(r.Context(), name, body.Config)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,14 +32,11 @@ var runStatuses = []db.RunStatus{db.RunPending, db.RunRunning, db.RunCompleted, 
 // it, null on the last.
 func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	filter := db.RunFilter{Source: q.Get("source"), Page: db.Page{First: 50, After: q.Get("after")}}
-	if text := q.Get("limit"); text != "" {
-		limit, err := strconv.Atoi(text)
-		if err != nil || limit < 1 || limit > 100 {
-			return fault.New(fault.Invalid, "limit=%q is not a number from 1 to 100.", text)
-		}
-		filter.First = limit
+	asked, err := readPage(q)
+	if err != nil {
+		return err
 	}
+	filter := db.RunFilter{Source: q.Get("source"), Page: asked}
 	for _, text := range q["status"] {
 		for word := range strings.SplitSeq(text, ",") {
 			status := db.RunStatus(word)
@@ -63,14 +61,32 @@ func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 		Pipelines []listedRun `json:"pipelines"`
 		Count     int         `json:"count"`
 		Next      *string     `json:"next"`
-	}{Pipelines: []listedRun{}, Count: len(results)}
+	}{Pipelines: []listedRun{}, Count: len(results), Next: nextOf(page)}
 	for _, r := range results {
 		answer.Pipelines = append(answer.Pipelines, listedRun{RunResult: r})
 	}
-	if page.HasNext {
-		answer.Next = &page.Cursors[len(page.Cursors)-1]
-	}
 	return writeJSON(w, http.StatusOK, answer)
+}
+
+// readPage reads which part of a list is asked for: the first 50, or ?limit= of them, after ?after=.
+func readPage(q url.Values) (db.Page, error) {
+	p := db.Page{First: 50, After: q.Get("after")}
+	if text := q.Get("limit"); text != "" {
+		limit, err := strconv.Atoi(text)
+		if err != nil || limit < 1 || limit > 100 {
+			return p, fault.New(fault.Invalid, "limit=%q is not a number from 1 to 100.", text)
+		}
+		p.First = limit
+	}
+	return p, nil
+}
+
+// nextOf is the value of ?after= for the page behind this one, nil on the last.
+func nextOf[T any](c db.Connection[T]) *string {
+	if !c.HasNext {
+		return nil
+	}
+	return &c.Cursors[len(c.Cursors)-1]
 }
 
 func (s *Server) runGet(w http.ResponseWriter, r *http.Request) error {

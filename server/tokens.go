@@ -38,11 +38,12 @@ func NewTokenDetail(t db.APIToken) TokenDetail {
 	}
 }
 
-func orNull(t time.Time) *time.Time {
-	if t.IsZero() {
+// orNull is nil for the zero value, which JSON shows as null.
+func orNull[T comparable](v T) *T {
+	if v == *new(T) {
 		return nil
 	}
-	return new(t.UTC())
+	return &v
 }
 
 func (s *Server) tokenList(w http.ResponseWriter, r *http.Request) error {

@@ -110,6 +110,11 @@ func catalog() definition.Catalog {
 		"ops-slack": {Driver: "slack", IsActive: true},
 		"untested":  {Driver: "slack", IsActive: true, Untested: true},
 	}
+	everything, err := expr.Compile("true", expr.Options{Kind: expr.Bool})
+	if err != nil {
+		panic(err)
+	}
+	c.Routes = []*definition.Route{{Name: "everything", Match: everything, Priority: 500, On: []string{"created", "resolved"}}}
 	return c
 }
 

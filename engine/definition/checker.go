@@ -56,11 +56,15 @@ func (c *Checker) Template(path, source string) *expr.Template {
 }
 
 func (c *Checker) notCompiled(path, code, what string, err error) {
+	c.notCompiledIn(c.name(), path, code, what, err)
+}
+
+func (c *Checker) notCompiledIn(where, path, code, what string, err error) {
 	if e, ok := errors.AsType[*expr.CompileError](err); ok {
-		c.Error(path, code, "The %s of %s does not compile: line %d, column %d: %s.", what, c.name(), e.Line, e.Column, e.Message)
+		c.Error(path, code, "The %s of %s does not compile: line %d, column %d: %s.", what, where, e.Line, e.Column, e.Message)
 		return
 	}
-	c.Error(path, code, "The %s of %s does not compile: %v.", what, c.name(), err)
+	c.Error(path, code, "The %s of %s does not compile: %v.", what, where, err)
 }
 
 func (c *Checker) refs(path string, ids []string) {

@@ -35,6 +35,9 @@ const (
 	CodeBadExpression     = "bad_expression"     // does not compile
 	CodeBadTemplate       = "bad_template"       // does not compile
 
+	// Its triggers.
+	CodeShadowedTrigger = "shadowed_trigger" // warning: another definition takes everything it could get
+
 	// For the Check functions of node types.
 	CodeUnknownProvider = "unknown_provider"
 	CodeUnknownChannel  = "unknown_channel"

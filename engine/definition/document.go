@@ -29,6 +29,7 @@ const (
 type Document struct {
 	Version     string    `json:"version" jsonschema:"title=Version,enum=1.0,description=Version of the document format."`
 	Description string    `json:"description,omitempty" jsonschema:"title=Description,description=What the pipeline is for."`
+	Triggers    *Triggers `json:"triggers,omitempty" jsonschema:"title=Triggers,description=What starts runs besides callers who name the definition."`
 	Defaults    *Defaults `json:"defaults,omitempty" jsonschema:"title=Defaults,description=What holds for nodes that say nothing."`
 	Nodes       []Node    `json:"nodes" jsonschema:"title=Nodes,minItems=1,maxItems=200,description=The steps. If no node has next\\, they run one after another in this order. If any has\\, next draws the graph: nodes that nothing leads to start first and nodes that do not depend on each other run in parallel."`
 }
@@ -104,6 +105,8 @@ type Target struct {
 
 // Catalog is what exists outside the document.
 type Catalog struct {
+	Name     string   // of the definition that is checked, "" for a draft without one
+	Routes   []*Route // alert triggers of active definitions, the checked one's may be among them
 	Types    map[string]Type
 	Channels map[string]Channel // by name
 
@@ -134,6 +137,7 @@ type Plan struct {
 	Document *Document
 	Nodes    []PlanNode
 	ByID     map[string]int // index into Nodes
+	Route    *Route         // its alert trigger, nil without one
 }
 
 // PlanNode is a node with everything that runs need, resolved.

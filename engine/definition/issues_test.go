@@ -57,7 +57,7 @@ func TestIssues(t *testing.T) {
 		definition.CodeMissingID, definition.CodeBadID, definition.CodeDuplicateID, definition.CodeMissingType, definition.CodeUnknownType,
 		definition.CodeUnknownKey, definition.CodeMissingKey, definition.CodeWrongType, definition.CodeBadValue, definition.CodeUnknownNode,
 		definition.CodeSelfEdge, definition.CodeCycle, definition.CodeNotUpstream, definition.CodeBranchesForbidden, definition.CodeUnknownOutcome,
-		definition.CodeBranchesUnused, definition.CodeUnreached, definition.CodeBadExpression, definition.CodeBadTemplate,
+		definition.CodeBranchesUnused, definition.CodeUnreached, definition.CodeBadExpression, definition.CodeBadTemplate, definition.CodeShadowedTrigger,
 		definition.CodeUnknownProvider, definition.CodeUnknownChannel, definition.CodeUntestedChannel,
 	} {
 		if !seen[code] {

@@ -20,11 +20,13 @@ func Reference(catalog Catalog) []byte {
 	document := parseSchema(drivers.SchemaOf[Document]())
 	nodes, _ := document.Properties.Get("nodes")
 	defaults, _ := document.Properties.Get("defaults")
+	triggers, _ := document.Properties.Get("triggers")
 
 	fmt.Fprintf(&b, "# Definition reference\n\nA pipeline definition is a JSON document; YAML is accepted on input. Version %s. Unknown keys are errors. "+
 		"Limits: %d nodes, %d KiB without white space, objects and lists nested at most 64 deep. The JSON Schema is served at `%s`.\n",
 		Version, MaxNodes, MaxSize>>10, SchemaID)
 	section(&b, "## Document", document)
+	section(&b, "## `triggers`", triggers)
 	section(&b, "## `defaults`", defaults)
 	section(&b, "## `nodes[]`", nodes.Items)
 	fmt.Fprintf(&b, "\n## Expressions\n\n`when`, `skip_if_condition` and conditions are [CEL](https://cel.dev) expressions; text with `{{ CEL }}` holes is a template. "+
@@ -72,7 +74,7 @@ func rows(b *bytes.Buffer, s *jsonschema.Schema, prefix string) {
 			fallback = "`" + inJSON(property.Default) + "`"
 		}
 		fmt.Fprintf(b, "| `%s%s` | %s | %s | %s |\n", prefix, key, cell(typeText(property)), cell(fallback), cell(describe(property)))
-		if prefix == "" && key == "nodes" || key == "defaults" {
+		if prefix == "" && slices.Contains([]string{"nodes", "defaults", "triggers"}, key) {
 			continue // they have sections of their own
 		}
 		if property.Properties.Len() > 0 {

@@ -49,6 +49,7 @@ func Validate(doc *Document, catalog Catalog) (*Plan, []Issue) {
 		v.node(i)
 	}
 	v.unreached()
+	v.triggers()
 	sortIssues(v.issues)
 	if HasErrors(v.issues) || len(doc.Nodes) == 0 {
 		return nil, v.issues
@@ -62,6 +63,7 @@ type validation struct {
 	graph    *graph
 	issues   []Issue
 	programs []programs
+	route    *Route
 	schemas  map[string]*schema // of types that the catalog has not compiled
 }
 
@@ -180,7 +182,7 @@ func (v *validation) unreached() {
 
 func (v *validation) plan() *Plan {
 	order := v.graph.order()
-	p := &Plan{Document: v.doc, Nodes: make([]PlanNode, len(order)), ByID: map[string]int{}}
+	p := &Plan{Document: v.doc, Route: v.route, Nodes: make([]PlanNode, len(order)), ByID: map[string]int{}}
 	place := make([]int, len(order)) // in the plan, by place in the document
 	for at, i := range order {
 		place[i] = at

@@ -47,6 +47,7 @@ type Program struct {
 	program cel.Program
 	typ     *cel.Type
 	nodes   []string
+	reads   [][]string // paths of what it reads, each from a variable on
 }
 
 // Compile checks an expression. The error is a *CompileError.
@@ -192,7 +193,9 @@ func (p *Program) inspect(tree *ast.AST) error {
 			problem = &CompileError{max(at.Line(), 1), max(at.Column()+1, 1), fmt.Sprintf(format, args...)}
 		}
 	}
+	inner := map[int64]bool{} // expressions that are part of a longer path
 	ast.PreOrderVisit(tree.Expr(), ast.NewExprVisitor(func(e ast.Expr) {
+		p.note(e, inner)
 		if id, ok := nodeID(e); ok && !slices.Contains(p.nodes, id) {
 			p.nodes = append(p.nodes, id)
 		}

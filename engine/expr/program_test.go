@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"sync"
@@ -332,6 +333,34 @@ func BenchmarkCompile(b *testing.B) {
 	for b.Loop() {
 		if _, err := expr.Compile(`nodes.metrics.output.cpu.percent > 90 && alert.labels.team == "db"`, expr.Options{Kind: expr.Bool}); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+func TestReads(t *testing.T) {
+	t.Parallel()
+	vars := expr.Vars{Alert: map[string]any{"labels": map[string]any{"team": "db"}, "name": "HighCPU"}, Payload: map[string]any{"a.b": int64(1)}}
+	for source, want := range map[string]string{
+		`alert.labels.team == 'db' && alert.name != alert.labels.team`: "alert.labels.team=db alert.name=HighCPU",
+		`alert.labels["team"] == alert.?zz.?y.orValue('')`:             "alert.labels.team=db alert.zz.y=missing",
+		`has(alert.labels.owner) || payload["a.b"] > 0`:                "alert.labels.owner=missing payload.a.b=1",
+		`incident.severity in ['critical', alert.name]`:                "incident.severity=missing alert.name=HighCPU",
+		`alerts.exists(a, a.name == alert.name)`:                       "alerts=[] alert.name=HighCPU",
+		`true`:                                                         "",
+	} {
+		program, err := expr.Compile(source, expr.Options{Kind: expr.Bool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range program.Reads(vars) {
+			if r.Missing {
+				r.Value = "missing"
+			}
+			got = append(got, fmt.Sprintf("%s=%v", r.Path, r.Value))
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s reads %q, want %q", source, got, want)
 		}
 	}
 }
