@@ -51,6 +51,22 @@ func (e *Engine) report(ctx context.Context, source, key string, batch alerts.Ba
 	return nil
 }
 
+// AlertsOf is how a delivery was understood, as plain data.
+func AlertsOf(d *db.Delivery) ([]map[string]any, error) {
+	if len(d.Parsed) == 0 {
+		return nil, nil
+	}
+	var batch alerts.Batch
+	if err := json.Unmarshal(d.Parsed, &batch); err != nil {
+		return nil, err
+	}
+	list := make([]map[string]any, len(batch.Alerts))
+	for i := range batch.Alerts {
+		list[i] = batchAlertData(d.Source, &batch.Alerts[i])
+	}
+	return list, nil
+}
+
 // ReplayInput sends a stored delivery through again.
 type ReplayInput struct {
 	DeliveryID string

@@ -23,9 +23,10 @@ type deliveryDetail struct {
 	IntakeAt   *time.Time        `json:"intake_at"`
 	Headers    map[string]string `json:"headers"`
 
-	Body      any           `json:"body,omitempty"` // the JSON that came, or its text; only in the detail
-	Parsed    any           `json:"parsed,omitempty"`
-	Decisions []db.Decision `json:"decisions,omitempty"`
+	// Only in the detail.
+	Body      any              `json:"body,omitempty"`   // the JSON that came, or its text
+	Alerts    []map[string]any `json:"alerts,omitempty"` // how it was understood, as expressions see them
+	Decisions []db.Decision    `json:"decisions,omitempty"`
 }
 
 func newDeliveryDetail(d *db.Delivery) deliveryDetail {
@@ -75,8 +76,8 @@ func (s *Server) deliveryGet(w http.ResponseWriter, r *http.Request) error {
 	default:
 		out.Body = d.Body
 	}
-	if len(d.Parsed) > 0 {
-		out.Parsed = d.Parsed
+	if out.Alerts, err = engine.AlertsOf(d); err != nil {
+		return err
 	}
 	byDelivery, err := s.store.DecisionsByDelivery(r.Context(), []string{d.ID})
 	if err != nil {
