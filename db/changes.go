@@ -39,7 +39,9 @@ const (
 type Position struct{ Tx, Seq int64 }
 
 // Compare orders positions.
-func (p Position) Compare(o Position) int { return slices.Compare([]int64{p.Tx, p.Seq}, []int64{o.Tx, o.Seq}) }
+func (p Position) Compare(o Position) int {
+	return slices.Compare([]int64{p.Tx, p.Seq}, []int64{o.Tx, o.Seq})
+}
 
 // String is what ParsePosition reads.
 func (p Position) String() string { return fmt.Sprintf("%d:%d", p.Tx, p.Seq) }

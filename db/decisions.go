@@ -22,6 +22,15 @@ func (f DecisionFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
+// Decision returns a decision by its id.
+func (s *Store) Decision(ctx context.Context, id string) (*Decision, error) {
+	d := new(Decision)
+	if err := s.read.NewSelect().Model(d).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, found(err, "read decision", "There is no decision %s.", id)
+	}
+	return d, nil
+}
+
 // Decisions lists decisions, the newest first.
 func (s *Store) Decisions(ctx context.Context, f DecisionFilter) (Connection[Decision], error) {
 	var ds []Decision

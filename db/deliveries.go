@@ -51,6 +51,12 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (Connection[De
 	return list(ctx, q, &ds, f.Page, "received_at", func(d *Delivery) (time.Time, string) { return d.ReceivedAt, d.ID })
 }
 
+// CountDeliveries counts what [Store.Deliveries] lists on all pages.
+func (s *Store) CountDeliveries(ctx context.Context, f DeliveryFilter) (int, error) {
+	n, err := f.apply(s.read.NewSelect().Model((*Delivery)(nil))).Count(ctx)
+	return int(n), wrap(err, "count deliveries")
+}
+
 // PendingIntakes returns the ids of accepted deliveries that no definition is named for and whose intake was not
 // finished, received before olderThan, the oldest first.
 func (s *Store) PendingIntakes(ctx context.Context, olderThan time.Time, limit int) ([]string, error) {

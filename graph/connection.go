@@ -51,6 +51,10 @@ type (
 	AlertEdge            = Edge[db.Alert]
 	ChannelConnection    = Connection[db.Channel]
 	ChannelEdge          = Edge[db.Channel]
+	DeliveryConnection   = Connection[db.Delivery]
+	DeliveryEdge         = Edge[db.Delivery]
+	DecisionConnection   = Connection[db.Decision]
+	DecisionEdge         = Edge[db.Decision]
 )
 
 // list names an ordering: a cursor of one is refused by the others.
@@ -63,6 +67,8 @@ const (
 	incidentList   list = "i"
 	alertList      list = "a"
 	channelList    list = "c"
+	deliveryList   list = "dl"
+	decisionList   list = "dec"
 )
 
 // page checks the arguments of a connection.

@@ -44,7 +44,7 @@ func (r *incidentResolver) Runs(ctx context.Context, obj *db.Incident, first *in
 
 func (r *mutationResolver) AcknowledgeIncident(ctx context.Context, input AcknowledgeIncidentInput) (*AcknowledgeIncidentPayload, error) {
 	payload := &AcknowledgeIncidentPayload{}
-	incident, err := r.engine.AcknowledgeIncident(ctx, incidentKey(input.ID), caller(ctx).Name)
+	incident, err := r.engine.AcknowledgeIncident(ctx, incidentNode.key(input.ID), caller(ctx).Name)
 	payload.Incident = incident
 	payload.UserErrors, err = userErrors(err, "id")
 	return payload, err
@@ -52,14 +52,14 @@ func (r *mutationResolver) AcknowledgeIncident(ctx context.Context, input Acknow
 
 func (r *mutationResolver) ResolveIncident(ctx context.Context, input ResolveIncidentInput) (*ResolveIncidentPayload, error) {
 	payload := &ResolveIncidentPayload{}
-	incident, err := r.engine.ResolveIncident(ctx, incidentKey(input.ID), caller(ctx).Name)
+	incident, err := r.engine.ResolveIncident(ctx, incidentNode.key(input.ID), caller(ctx).Name)
 	payload.Incident = incident
 	payload.UserErrors, err = userErrors(err, "id")
 	return payload, err
 }
 
 func (r *queryResolver) Incident(ctx context.Context, id string) (*db.Incident, error) {
-	return orNil(r.store.Incident(ctx, incidentKey(id)))
+	return orNil(r.store.Incident(ctx, incidentNode.key(id)))
 }
 
 func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) (*Connection[db.Incident], error) {
@@ -82,7 +82,7 @@ func (r *queryResolver) Alerts(ctx context.Context, first *int32, after *string,
 	var f db.AlertFilter
 	if filter != nil {
 		f = db.AlertFilter{
-			Status: given(filter.Status), Severity: given(filter.Severity), IncidentID: incidentKey(given(filter.IncidentID)),
+			Status: given(filter.Status), Severity: given(filter.Severity), IncidentID: incidentNode.key(given(filter.IncidentID)),
 			Source: given(filter.Source), Search: given(filter.Search),
 		}
 	}

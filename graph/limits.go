@@ -282,6 +282,17 @@ func costs() ComplexityRoot {
 	c.PipelineDefinition.Runs = nested
 	c.Incident.Alerts = nested
 	c.Incident.Runs = nested
+	c.Query.Deliveries = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DeliveryFilter) int {
+		return page(child, first, last)
+	}
+	c.Query.Decisions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DecisionFilter) int {
+		return page(child, first, last)
+	}
+	c.Query.Why = func(child int, _ string) int { return 10 + 50*max(child, 1)/5 }
+	c.Incident.Decisions = nested
+	c.Delivery.Decisions = func(child int) int { return 1 + 3*max(child, 1) }
+	c.Delivery.Body = func(int) int { return 50 } // up to 1 MiB
+	c.Delivery.Alerts = func(int) int { return 50 }
 	c.PipelineRun.Stages = func(child int) int { return 1 + 3*max(child, 1) }
 	c.PipelineRun.Result = func(int) int { return 5 }
 	count := func(int) int { return 1 } // of the connection, so it is multiplied too
@@ -289,5 +300,7 @@ func costs() ComplexityRoot {
 	c.PipelineRunConnection.TotalCount = count
 	c.IncidentConnection.TotalCount = count
 	c.AlertConnection.TotalCount = count
+	c.DeliveryConnection.TotalCount = count
+	c.DecisionConnection.TotalCount = count
 	return c
 }

@@ -65,6 +65,8 @@ type loaders struct {
 	incidents   *relation[*db.Incident]
 	runs        *relation[*db.Run]
 	stages      *relation[[]db.StageExecution] // by run
+	deliveries  *relation[*db.Delivery]        // without bodies
+	decisions   *relation[[]db.Decision]       // by delivery
 	results     *relation[*engine.RunResult]   // by run
 }
 
@@ -76,6 +78,7 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 		definitions: newRelation(r.store.DefinitionsByID),
 		incidents:   newRelation(r.store.IncidentsByID),
 		stages:      newRelation(r.store.StagesByRun),
+		deliveries:  newRelation(r.store.DeliveriesByID),
 	}
 	l.runs = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Run, error) {
 		runs, err := r.store.RunsByID(ctx, ids)
@@ -83,6 +86,13 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 			l.announceRun(run)
 		}
 		return runs, err
+	})
+	l.decisions = newRelation(func(ctx context.Context, ids []string) (map[string][]db.Decision, error) {
+		byDelivery, err := r.store.DecisionsByDelivery(ctx, ids)
+		for _, list := range byDelivery {
+			l.announceDecisions(list)
+		}
+		return byDelivery, err
 	})
 	l.results = newRelation(func(ctx context.Context, ids []string) (map[string]*engine.RunResult, error) {
 		byID, err := r.store.RunsByID(ctx, ids)
@@ -112,9 +122,21 @@ func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*
 func (l *loaders) announceRun(run *db.Run) {
 	l.definitions.announce(run.DefinitionID)
 	l.incidents.announce(run.IncidentID)
+	l.deliveries.announce(run.DeliveryID)
 	l.runs.announce(run.ParentRunID)
 	l.stages.announce(run.ID)
 	l.results.announce(run.ID)
+}
+
+// announceDecisions is called with all decisions that a resolver returns.
+func (l *loaders) announceDecisions(decisions []db.Decision) {
+	for _, d := range decisions {
+		l.incidents.announce(d.IncidentID)
+		l.deliveries.announce(d.DeliveryID)
+		for _, c := range d.Considered {
+			l.runs.announce(c.RunID)
+		}
+	}
 }
 
 func announceRuns(ctx context.Context, c db.Connection[db.Run]) db.Connection[db.Run] {

@@ -120,6 +120,16 @@ type CreatePipelineDefinitionPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which decisions; all fields must fit.
+type DecisionFilter struct {
+	// With this outcome.
+	Outcome graphql.Omittable[*db.DecisionOutcome] `json:"outcome,omitempty"`
+	// About this incident: its global id or UUID.
+	IncidentID graphql.Omittable[*string] `json:"incidentId,omitempty"`
+	// About this delivery: its global id or UUID.
+	DeliveryID graphql.Omittable[*string] `json:"deliveryId,omitempty"`
+}
+
 // Which channel to delete.
 type DeleteChannelInput struct {
 	// Name of the channel.
@@ -148,6 +158,18 @@ type DeletePipelineDefinitionPayload struct {
 	DeletedID *string `json:"deletedId,omitempty"`
 	// What to correct.
 	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which deliveries; all fields must fit.
+type DeliveryFilter struct {
+	// Read as this source.
+	Source graphql.Omittable[*string] `json:"source,omitempty"`
+	// Named this definition.
+	Definition graphql.Omittable[*string] `json:"definition,omitempty"`
+	// In this state.
+	Status graphql.Omittable[*string] `json:"status,omitempty"`
+	// With this trace id.
+	TraceID graphql.Omittable[*string] `json:"traceId,omitempty"`
 }
 
 // What to run, and with what.
@@ -224,6 +246,26 @@ type PipelineRunFilter struct {
 	CreatedBefore graphql.Omittable[*time.Time] `json:"createdBefore,omitempty"`
 	// Text in the run id, trace id, definition name, source or error.
 	Search graphql.Omittable[*string] `json:"search,omitempty"`
+}
+
+// Input of `replayDelivery`.
+type ReplayDeliveryInput struct {
+	// Global id or UUID of the delivery.
+	ID string `json:"id"`
+	// Run this definition instead of what the delivery named.
+	Definition graphql.Omittable[*string] `json:"definition,omitempty"`
+	// Read it with this source instead of the one that was found.
+	Source graphql.Omittable[*string] `json:"source,omitempty"`
+}
+
+// Payload of `replayDelivery`.
+type ReplayDeliveryPayload struct {
+	// The new delivery.
+	Delivery *db.Delivery `json:"delivery,omitempty"`
+	// The run that was started, if that was known in a moment.
+	Run *db.Run `json:"run,omitempty"`
+	// What is wrong with the input.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Which incident to resolve.

@@ -25,6 +25,8 @@ const (
 	incidentNode   kind = "Incident"
 	alertNode      kind = "Alert"
 	channelNode    kind = "Channel"
+	deliveryNode   kind = "Delivery"
+	decisionNode   kind = "Decision"
 )
 
 func (k kind) id(key string) string {
@@ -40,9 +42,9 @@ func openID(id string) (kind, string, bool) {
 	return kind(k), key, ok
 }
 
-// incidentKey reads an incident's id as callers know it: the global id, or the UUID of the REST API.
-func incidentKey(id string) string {
-	if k, key, ok := openID(id); ok && k == incidentNode {
+// key reads an id as callers know it: the global id of the kind, or the UUID of the REST API.
+func (k kind) key(id string) string {
+	if found, key, ok := openID(id); ok && found == k {
 		return key
 	}
 	return id
@@ -70,6 +72,10 @@ func (r *Resolver) node(ctx context.Context, id string) (Node, error) {
 		return found(r.store.Alert(ctx, key))
 	case channelNode:
 		return found(r.store.Channel(ctx, key))
+	case deliveryNode:
+		return found(l.deliveries.load(ctx, key))
+	case decisionNode:
+		return found(r.store.Decision(ctx, key))
 	}
 	return nil, nil
 }

@@ -76,6 +76,16 @@ func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, a
 	return connect(alertList, announceAlerts(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountAlerts(ctx, f) }), err
 }
 
+func (r *Resolver) decisions(ctx context.Context, f db.DecisionFilter, first *int32, after *string, last *int32, before *string) (*DecisionConnection, error) {
+	var err error
+	if f.Page, err = decisionList.page(first, after, last, before); err != nil {
+		return nil, err
+	}
+	c, err := r.store.Decisions(ctx, f)
+	loadersOf(ctx).announceDecisions(c.Items)
+	return connect(decisionList, c, func(ctx context.Context) (int, error) { return r.store.CountDecisions(ctx, f) }), err
+}
+
 // storedConfig is what validatePipelineDefinition checks when there is no draft.
 func (r *Resolver) storedConfig(ctx context.Context, name string) (json.RawMessage, error) {
 	if name == "" {

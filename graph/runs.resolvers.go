@@ -22,7 +22,7 @@ func (r *mutationResolver) ExecutePipelineDefinition(ctx context.Context, input 
 	payload := &ExecutePipelineDefinitionPayload{}
 	in := engine.ExecuteInput{
 		Definition: input.Name, Version: int(given(input.Version)), Source: given(input.Source), Environment: given(input.Environment),
-		TraceID: given(input.TraceID), IncidentID: incidentKey(given(input.IncidentID)), IdempotencyKey: given(input.IdempotencyKey),
+		TraceID: given(input.TraceID), IncidentID: incidentNode.key(given(input.IncidentID)), IdempotencyKey: given(input.IdempotencyKey),
 		Trigger: db.TriggerAPI, Actor: caller(ctx).Name,
 	}
 	if raw := input.Payload.Value(); hasJSON(raw) {
@@ -131,7 +131,7 @@ func (r *queryResolver) Runs(ctx context.Context, first *int32, after *string, l
 	if filter != nil {
 		f = db.RunFilter{
 			Status: filter.Status.Value(), Source: given(filter.Source), Environment: given(filter.Environment),
-			DefinitionName: given(filter.Definition), IncidentID: incidentKey(given(filter.IncidentID)),
+			DefinitionName: given(filter.Definition), IncidentID: incidentNode.key(given(filter.IncidentID)),
 			Trigger: given(filter.Trigger), TraceID: given(filter.TraceID),
 			CreatedAfter: given(filter.CreatedAfter), CreatedBefore: given(filter.CreatedBefore), Search: given(filter.Search),
 		}
