@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // schedules know their time zones wherever the binary runs
 
 	"github.com/urfave/cli/v3"
 

@@ -49,6 +49,8 @@ type DefinitionSave struct {
 	MustCreate      bool
 	MustExist       bool
 	Secrets         []Secret // stored in the same transaction
+	// Schedules reads the schedules of a configuration, each at the beginning of its time.
+	Schedules func(config json.RawMessage) ([]Schedule, error)
 }
 
 // Definition returns the definition of that name.
@@ -203,6 +205,15 @@ func (tx *Tx) saveDefinition(ctx context.Context, in DefinitionSave) (*PipelineD
 			return nil, false, err
 		}
 	}
+	if in.Schedules != nil && (version != nil || d.IsActive != before.IsActive) {
+		entries, err := in.Schedules(d.Config)
+		if err != nil {
+			return nil, false, err
+		}
+		if err := tx.saveSchedules(ctx, d, entries); err != nil {
+			return nil, false, err
+		}
+	}
 	return d, create, tx.saveSecrets(ctx, in.Secrets)
 }
 
@@ -266,7 +277,9 @@ func (s *Store) DeleteDefinition(ctx context.Context, name string, expectedVersi
 		}
 		d.DeletedAt = time.Now()
 		d.IsActive = false
-		_, err := tx.idb.NewUpdate().Model(d).Column("deleted_at", "is_active").WherePK().Exec(ctx)
-		return wrap(err, "delete definition")
+		if _, err := tx.idb.NewUpdate().Model(d).Column("deleted_at", "is_active").WherePK().Exec(ctx); err != nil {
+			return wrap(err, "delete definition")
+		}
+		return tx.saveSchedules(ctx, d, nil)
 	})
 }

@@ -50,6 +50,24 @@ const (
 	TriggerSchedule Trigger = "schedule"
 )
 
+// Overlap is what happens at a tick of a schedule whose last run has not ended.
+type Overlap string
+
+const (
+	OverlapSkip   Overlap = "skip"
+	OverlapQueue  Overlap = "queue"
+	OverlapCancel Overlap = "cancel"
+)
+
+// CatchUp is what happens to the ticks of a schedule that passed while nobody could start a run.
+type CatchUp string
+
+const (
+	CatchUpNone CatchUp = "none"
+	CatchUpOne  CatchUp = "one"
+	CatchUpAll  CatchUp = "all"
+)
+
 // IncidentStatus is the state of an incident.
 type IncidentStatus string
 
@@ -267,15 +285,46 @@ type Run struct {
 	DeliveryID        string          `bun:"delivery_id,nullzero"`
 	IncidentID        string          `bun:"incident_id,nullzero"`
 	ParentRunID       string          `bun:"parent_run_id,nullzero"`
-	IdempotencyKey    string          `bun:"idempotency_key,nullzero"` // of the caller; unique with the definition
+	IdempotencyKey    string          `bun:"idempotency_key,nullzero"` // of the caller, or the time of a schedule; unique with the definition
 	Change            string          `bun:"change,nullzero"`          // the incident change it works on: "<incident>@<revision>"
 	Payload           json.RawMessage `bun:"payload,nullzero"`
 	Error             string          `bun:"error"`
 	Epoch             int             `bun:"epoch"` // raised by every (re)start; writes of an older epoch are refused
 	CreatedBy         string          `bun:"created_by"`
+	ScheduledAt       time.Time       `bun:"scheduled_at,nullzero"` // the time of the schedule that it is the run of
 	CreatedAt         time.Time       `bun:"created_at"`
 	StartedAt         time.Time       `bun:"started_at,nullzero"`
 	FinishedAt        time.Time       `bun:"finished_at,nullzero"`
+}
+
+// Schedule is an entry of a definition's triggers.schedule, and how far it has got. A tick is a time at
+// which it comes round.
+type Schedule struct {
+	bun.BaseModel `bun:"table:schedules,alias:sch"`
+
+	ID                   string          `bun:"id,pk"`
+	DefinitionID         string          `bun:"definition_id"`
+	DefinitionName       string          `bun:"definition_name"`
+	Entry                string          `bun:"entry"`    // cron and time zone: what makes it another schedule if it changes
+	Position             int             `bun:"position"` // in the definition, from 0
+	Cron                 string          `bun:"cron"`
+	TimeZone             string          `bun:"time_zone"`
+	Overlap              Overlap         `bun:"overlap"`
+	CatchUp              CatchUp         `bun:"catch_up"`
+	CatchUpWindowSeconds int             `bun:"catch_up_window_seconds"`
+	Payload              json.RawMessage `bun:"payload,nullzero"`
+	Environment          string          `bun:"environment"`
+
+	Revision     int       `bun:"revision"`               // raised by every change; a change of an older one is refused
+	HandledUntil time.Time `bun:"handled_until,nullzero"` // every tick up to here is dealt with; zero while the definition is not active
+	NextTick     time.Time `bun:"next_tick,nullzero"`     // the first one after that
+	QueuedTick   time.Time `bun:"queued_tick,nullzero"`   // waits for the end of the last run
+	LastTick     time.Time `bun:"last_tick,nullzero"`     // of the last run
+	LastRunID    string    `bun:"last_run_id,nullzero"`
+	Skipped      int       `bun:"skipped"` // ticks without a run
+	SkippedTick  time.Time `bun:"skipped_tick,nullzero"`
+	SkipReason   string    `bun:"skip_reason"` // of SkippedTick
+	CreatedAt    time.Time `bun:"created_at"`
 }
 
 // StageExecution is one attempt of one node in one run, or a skip. It is the engine's checkpoint.

@@ -27,6 +27,7 @@ type Options struct {
 	Workers   int                 // stages that run at the same time; default 256
 	Backlog   int                 // runs that may wait for a start before deliveries are refused; default 5,000
 	Drain     time.Duration       // how long running stages may go on after Run's context has ended; default 12 s
+	Clock     func() time.Time    // what schedules follow; nil: time.Now
 	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
 	Retain    Retention           // how much history is kept; zero: all
 	Tidy      time.Duration       // how often what is old is looked for; default 10 s
@@ -106,6 +107,7 @@ type RunResult struct {
 	ExecutedNodes     []string              `json:"executed_nodes"` // in the order they finished
 	SkippedNodes      []string              `json:"skipped_nodes"`
 	NodeResults       map[string]NodeResult `json:"node_results"`
+	ScheduledAt       *time.Time            `json:"scheduled_at"` // of a scheduled run: which time of the schedule it is for
 	CreatedAt         time.Time             `json:"created_at"`
 	StartedAt         *time.Time            `json:"started_at"`
 	FinishedAt        *time.Time            `json:"finished_at"`

@@ -113,6 +113,7 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 	save := db.DefinitionSave{
 		Name: in.Name, Description: in.Description, Tags: in.Tags, IsActive: in.IsActive, Message: in.Message,
 		Author: in.Actor, ExpectedVersion: in.ExpectedVersion, MustCreate: in.MustCreate, MustExist: in.MustExist,
+		Schedules: func(config json.RawMessage) ([]db.Schedule, error) { return schedulesAt(config, e.o.Clock()) },
 	}
 	if in.Config != nil {
 		catalog, err := e.catalogFor(ctx, in.Name)

@@ -72,6 +72,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.Env == nil {
 		o.Env = os.Getenv
 	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
 	if o.Workers <= 0 {
 		o.Workers = 256
 	}
@@ -141,6 +144,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.wg.Go(func() { e.sweep(e.life) })
 	e.wg.Go(func() { e.keepHouse(e.life) })
 	e.wg.Go(func() { e.takeAllIn(e.life) })
+	e.wg.Go(func() { e.followSchedules(e.life) })
 	if e.store.Pool() != nil {
 		e.wg.Go(func() { e.listen(e.life) })
 	}

@@ -581,26 +581,29 @@ func TestDeliveries(t *testing.T) {
 	})
 }
 
+// process is a stack with a store of its own, which it closes when it stops.
+func process(t testing.TB, url string, sc *script, change ...func(*engine.Options)) *stack {
+	t.Helper()
+	hub := engine.NewHub()
+	store, err := db.Open(t.Context(), db.Options{URL: url, OnCommit: hub.Publish, PoolSize: 8})
+	if err == nil {
+		_, err = store.Migrate(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, store, hub, sc, change...)
+	stop := s.stop
+	s.stop = sync.OnceFunc(func() { stop(); _ = store.Close() })
+	t.Cleanup(s.stop)
+	return s
+}
+
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, url string) {
 		sc := newScript()
-		open := func() *stack {
-			hub := engine.NewHub()
-			store, err := db.Open(t.Context(), db.Options{URL: url, OnCommit: hub.Publish, PoolSize: 8})
-			if err == nil {
-				_, err = store.Migrate(t.Context())
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := start(t, store, hub, sc)
-			stop := s.stop
-			s.stop = sync.OnceFunc(func() { stop(); _ = store.Close() })
-			t.Cleanup(s.stop)
-			return s
-		}
-		s := open()
+		s := process(t, url, sc)
 		began := make(chan struct{}, 2)
 		release := make(chan struct{})
 		sc.on("long", func(ctx context.Context, _ engine.Input) (engine.Output, error) {
@@ -620,7 +623,7 @@ func TestRestart(t *testing.T) {
 		<-began
 		s.stop()
 		close(release)
-		next := open()
+		next := process(t, url, sc)
 		r := next.wait(run.ID)
 		if got := next.statuses(r); got != "completed: first=succeeded last=succeeded long=succeeded" {
 			t.Error(got)

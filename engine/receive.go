@@ -286,6 +286,9 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 			return nil, about(name, fault.New(fault.Invalid, "%s must be at most %d bytes on one line.", name, maxWord))
 		}
 	}
+	if strings.HasPrefix(in.IdempotencyKey, tickKey) {
+		return nil, about("idempotency_key", fault.New(fault.Invalid, "Idempotency keys that begin with %q belong to schedules. Use another one.", tickKey))
+	}
 	target := e.compiled.byName(ctx, e, in.Definition)
 	if target.err != nil {
 		return nil, target.err

@@ -46,7 +46,7 @@ func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
 		Status: r.Status, Source: r.Source, Environment: r.Environment, Trigger: r.Trigger,
 		IncidentID: text(r.IncidentID), ParentRunID: text(r.ParentRunID), Error: text(r.Error),
 		ExecutedNodes: []string{}, SkippedNodes: []string{}, NodeResults: map[string]NodeResult{},
-		CreatedAt: r.CreatedAt, StartedAt: moment(r.StartedAt), FinishedAt: moment(r.FinishedAt),
+		ScheduledAt: moment(r.ScheduledAt), CreatedAt: r.CreatedAt, StartedAt: moment(r.StartedAt), FinishedAt: moment(r.FinishedAt),
 		DurationMS: span(r.StartedAt, r.FinishedAt),
 	}
 	newest := map[string]db.StageExecution{}

@@ -34,6 +34,8 @@ const (
 	CodeUnreached         = "unreached"          // warning: nothing leads to it and it leads nowhere
 	CodeBadExpression     = "bad_expression"     // does not compile
 	CodeBadTemplate       = "bad_template"       // does not compile
+	CodeBadCron           = "bad_cron"           // cannot be read, or never comes round
+	CodeUnknownZone       = "unknown_time_zone"
 
 	// Its triggers.
 	CodeShadowedTrigger = "shadowed_trigger" // warning: another definition takes everything it could get

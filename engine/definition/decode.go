@@ -159,7 +159,7 @@ func prune(root map[string]any, path []string) {
 			if err != nil || index >= len(container) {
 				return
 			}
-			if last && path[0] == "nodes" && len(path) == 2 {
+			if last && (len(path) == 2 && path[0] == "nodes" || len(path) == 3 && path[1] == "schedule") {
 				container[index] = map[string]any{}
 			} else if last {
 				container[index] = ""

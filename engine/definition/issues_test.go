@@ -59,6 +59,7 @@ func TestIssues(t *testing.T) {
 		definition.CodeSelfEdge, definition.CodeCycle, definition.CodeNotUpstream, definition.CodeBranchesForbidden, definition.CodeUnknownOutcome,
 		definition.CodeBranchesUnused, definition.CodeUnreached, definition.CodeBadExpression, definition.CodeBadTemplate, definition.CodeShadowedTrigger,
 		definition.CodeUnknownProvider, definition.CodeUnknownChannel, definition.CodeUntestedChannel,
+		definition.CodeBadCron, definition.CodeUnknownZone,
 	} {
 		if !seen[code] {
 			t.Errorf("no case has the code %s", code)

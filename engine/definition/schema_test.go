@@ -50,6 +50,7 @@ var beyondSchema = map[string]bool{
 	definition.CodeDuplicateID: true, definition.CodeUnknownNode: true, definition.CodeSelfEdge: true, definition.CodeCycle: true,
 	definition.CodeNotUpstream: true, definition.CodeUnknownOutcome: true, definition.CodeBadExpression: true, definition.CodeBadTemplate: true,
 	definition.CodeUnknownProvider: true, definition.CodeUnknownChannel: true, definition.CodeDuplicateKey: true, definition.CodeTooLarge: true,
+	definition.CodeBadCron: true, definition.CodeUnknownZone: true,
 }
 
 // TestSchemaAgrees: every broken document that can be read at all is refused by the schema, unless

@@ -26,7 +26,8 @@ var materialChanges = []string{ChangeCreated, ChangeSeverity, ChangeResolved, Ch
 
 // Triggers are what starts runs of a definition besides callers who name it.
 type Triggers struct {
-	Alert *AlertTrigger `json:"alert,omitempty" jsonschema:"title=Alerts,description=Starts a run for every change of an incident that matches."`
+	Alert    *AlertTrigger `json:"alert,omitempty" jsonschema:"title=Alerts,description=Starts a run for every change of an incident that matches."`
+	Schedule []Schedule    `json:"schedule,omitempty" jsonschema:"title=Schedules,maxItems=20,description=When runs start by themselves\\, as long as the definition is active."`
 }
 
 // AlertTrigger takes changes of incidents that no caller has named a definition for.

@@ -50,6 +50,7 @@ func Validate(doc *Document, catalog Catalog) (*Plan, []Issue) {
 	}
 	v.unreached()
 	v.triggers()
+	v.schedules()
 	sortIssues(v.issues)
 	if HasErrors(v.issues) || len(doc.Nodes) == 0 {
 		return nil, v.issues
