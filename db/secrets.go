@@ -97,13 +97,15 @@ func (s *Store) SetMetaOnce(ctx context.Context, key, value string) (won bool, e
 	return won && err == nil, err
 }
 
+// MetaKeyID is the fact that [Store.CheckKey] keeps.
+const MetaKeyID = "secret_key_id"
+
 // CheckKey remembers the id of the key that seals the secrets of this database and refuses any other key.
 func (s *Store) CheckKey(ctx context.Context, keyID string) error {
-	const key = "secret_key_id"
-	if won, err := s.SetMetaOnce(ctx, key, keyID); won || err != nil {
+	if won, err := s.SetMetaOnce(ctx, MetaKeyID, keyID); won || err != nil {
 		return err
 	}
-	stored, err := s.Meta(ctx, key)
+	stored, err := s.Meta(ctx, MetaKeyID)
 	if err != nil {
 		return err
 	}

@@ -10,5 +10,6 @@ func allCases() []faultCase {
 		{"R06", "PostgreSQL is stopped, started, killed and started", onPostgres, true, databaseRestarts},
 		{"R30", "a second process on one file", onSQLite, true, secondProcess},
 		{"R30", "three processes on one database: one is killed, one is stopped and wakes", onPostgres, true, manyProcesses},
+		{"COPY", "the database is copied to one of the other kind with runs under way", both, true, copied},
 	}
 }
