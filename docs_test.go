@@ -35,6 +35,7 @@ func TestDocsGenerated(t *testing.T) {
 	between(t, "README.md", "kinds", kindsTable(t))
 	between(t, "docs/reference/configuration.md", "flags", flagsTable(append(serveFlags(), remoteFlags()...)))
 	between(t, "docs/reference/rest.md", "routes", routesTable(t))
+	between(t, "docs/reference/metrics.md", "metrics", metricsTable())
 }
 
 // TestDocsComplete: every command and every REST route has a heading of its own.
@@ -141,6 +142,33 @@ func routesTable(t *testing.T) string {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", r.Pattern, scope)
 	}
 	return b.String()
+}
+
+func metricsTable() string {
+	var b strings.Builder
+	b.WriteString("| metric | labels | meaning |\n|---|---|---|\n")
+	for _, m := range server.Metrics() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", m.Name, m.Labels, tableCell(m.Help))
+	}
+	return b.String()
+}
+
+// TestAlertRules: the example rules name only metrics that exist.
+func TestAlertRules(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{}
+	for _, m := range server.Metrics() {
+		known[m.Name] = true
+	}
+	names := regexp.MustCompile(`penstock_[a-z_]+[a-z]`).FindAllString(read(t, "docs/reference/penstock.rules.yml"), -1)
+	if len(names) == 0 {
+		t.Error("the rules name no metric")
+	}
+	for _, name := range names {
+		if base := strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count"); !known[base] {
+			t.Errorf("there is no metric %s", name)
+		}
+	}
 }
 
 func flagsTable(flags []cli.Flag) string {

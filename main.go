@@ -95,15 +95,18 @@ func commands() *cli.Command {
 	}
 }
 
-func versionText() string {
+func versionText() string { return "penstock " + versionName() }
+
+// versionName is the release, or which source the program was built of.
+func versionName() string {
 	if version != "" {
-		return "penstock " + version
+		return version
 	}
-	text := "penstock (development)"
+	text := "(development)"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
-				text = "penstock (development, revision " + s.Value + ")"
+				text = "(development, revision " + s.Value + ")"
 			}
 		}
 	}

@@ -45,6 +45,9 @@ var matrix = map[string]Scope{
 	"DELETE /orchestration/channels/{name}/":    Edit,
 	"POST /orchestration/channels/{name}/test/": Edit,
 
+	// What is going on.
+	"GET /orchestration/status/": Read,
+
 	// API tokens.
 	"GET /orchestration/tokens/":           Admin,
 	"POST /orchestration/tokens/":          Admin,

@@ -41,6 +41,8 @@ type Store struct {
 	accepts *writer
 	starts  *writer
 
+	commitWrites, commitSeconds *Histogram
+
 	unwell   atomic.Bool // the newest write failed because the database could not work
 	failed   chan struct{}
 	failOnce sync.Once
@@ -61,6 +63,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		o.PoolSize = 32
 	}
 	s := &Store{log: o.Log, onCommit: o.OnCommit, failed: make(chan struct{})}
+	s.commitWrites, s.commitSeconds = newCommitHistograms()
 	scheme, rest, _ := strings.Cut(o.URL, ":")
 	var err error
 	switch scheme {
@@ -195,11 +198,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	if writable && !s.unwell.Load() {
 		return nil
 	}
-	return s.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.idb.NewInsert().Model(&metaRow{Key: "ping", Value: time.Now().UTC().Format(time.RFC3339)}).
-			On("CONFLICT (key) DO UPDATE").Set("value = EXCLUDED.value").Exec(tx.ctx(ctx))
-		return wrap(err, "write to the database")
-	})
+	return s.TryWrite(ctx)
 }
 
 // queryHook shows statements to tests and logs the slow ones, without their text: it holds the arguments.

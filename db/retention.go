@@ -14,7 +14,7 @@ import (
 // Incidents that are open or acknowledged stay, with their alerts and the newest of their runs, and so does
 // whatever a run that has not ended needs.
 type Expiry struct {
-	Runs      time.Time // runs with stages and events, and deliveries that no run is left of
+	Runs      time.Time // runs with stages and events, what they told whom, and deliveries with decisions that no run is left of
 	Bodies    time.Time // what the deliveries brought; the rows stay as long as their runs
 	Incidents time.Time // resolved or closed and not touched since, with their alerts
 }
@@ -60,11 +60,19 @@ var (
 			WHERE r.delivery_id = x.id AND r.status IN ('pending', 'running'))`,
 		set: "body = NULL, parsed = NULL",
 	}
+	expiringMessages = expiring{
+		name: "notification_messages", table: "notification_messages", column: "created_at", touched: "updated_at",
+		// The messages of an incident that is open are those that are changed when it is resolved.
+		where: `x.status <> 'pending' AND NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.id = x.run_id AND r.status IN ('pending', 'running'))
+			AND NOT EXISTS (SELECT 1 FROM incidents AS i WHERE i.id = x.incident_id AND i.status IN ('open', 'acknowledged') AND i.occurrence <= x.occurrence)`,
+		parts: []part{{"notification_attempts", "message_id", "message_id, number"}},
+	}
 	expiringDeliveries = expiring{
 		name: "deliveries", table: "deliveries", column: "received_at", touched: "received_at",
 		// A run that was executed with alerts as its payload keeps them as a delivery under its own id.
 		where: takenIn + ` AND NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.delivery_id = x.id)
 			AND NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.id = x.id)`,
+		parts: []part{{"decisions", "delivery_id", "id"}},
 	}
 	expiringIncidents = expiring{
 		name: "incidents", table: "incidents", column: "created_at", touched: "updated_at",
@@ -103,7 +111,7 @@ func (s *Store) Expire(x Expiry) *Retention {
 	r := &Retention{store: s}
 	for _, k := range []expiringBefore{
 		{expiring: expiringRuns, before: x.Runs}, {expiring: expiringBodies, before: x.Bodies},
-		{expiring: expiringDeliveries, before: x.Runs},
+		{expiring: expiringMessages, before: x.Runs}, {expiring: expiringDeliveries, before: x.Runs},
 		{expiring: expiringIncidents, before: x.Incidents}, {expiring: expiringAlerts, before: x.Incidents},
 	} {
 		if !k.before.IsZero() {

@@ -3,6 +3,7 @@ package db_test
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,13 +94,26 @@ func TestRetentionDeletesWhatIsOld(t *testing.T) {
 		for i := range 20 {
 			kept = append(kept, history(t, s, old.Add(time.Duration(i+1)*time.Second), db.RunPartial, open.ID))
 		}
+		told := func(run db.Run, status db.NotificationStatus) string {
+			m := newNotification(&run, "tell")
+			m.Status, m.IncidentID, m.Occurrence, m.Attempts = status, run.IncidentID, 1, 1
+			a := db.NotificationAttempt{MessageID: m.ID, Number: 1, StartedAt: at, Outcome: db.AttemptUnknown}
+			must(t, s.WriteRun(db.RunWrite{RunID: run.ID, Messages: []db.NotificationMessage{m}, Attempts: []db.NotificationAttempt{a}}).Wait(t.Context()))
+			return m.ID
+		}
+		must(t, s.InTx(t.Context(), func(tx *db.Tx) error {
+			d := db.Decision{ID: "decision", DeliveryID: deleted[0].DeliveryID, Change: "created", Outcome: db.DecisionStarted, CreatedAt: at}
+			return tx.FinishIntakes(t.Context(), nil, []db.Decision{d}, nil, at)
+		}))
+		untold := []string{told(deleted[0], db.NotificationSent), told(deleted[2], db.NotificationDead)}
+		needed := []string{told(deleted[1], db.NotificationPending), told(kept[3], db.NotificationSent)}
 		kept = append(kept, history(t, s, old, db.RunPending, ""), history(t, s, old, db.RunRunning, ""), history(t, s, young, db.RunCompleted, ""))
 		routed := newDelivery() // no definition, and its alerts are not taken in yet
 		must(t, s.Accept(t.Context(), db.Acceptance{Delivery: routed}))
 
 		x := db.Expiry{Runs: at.Add(24 * time.Hour), Incidents: at.Add(24 * time.Hour)}
 		got := expireAll(t, s, x, 10)
-		want := map[string]int{"runs": 4, "run_events": 4 * 8, "stage_executions": 4 * 3, "deliveries": 4, "incidents": 1, "alerts": 2}
+		want := map[string]int{"runs": 4, "notification_messages": 2, "notification_attempts": 2, "decisions": 1, "run_events": 4 * 8, "stage_executions": 4 * 3, "deliveries": 4, "incidents": 1, "alerts": 2}
 		if !maps.Equal(got, want) {
 			t.Errorf("deleted %v, want %v", got, want)
 		}
@@ -118,6 +132,10 @@ func TestRetentionDeletesWhatIsOld(t *testing.T) {
 			if r.Status.Terminal() && len(value(s.Stages(t.Context(), r.ID))(t)) != 3 {
 				t.Errorf("the %s run has lost stages", r.Status)
 			}
+		}
+		messages := value(s.NotificationsByID(t.Context(), slices.Concat(untold, needed)))(t)
+		if messages[untold[0]] != nil || messages[untold[1]] != nil || messages[needed[0]] == nil || messages[needed[1]] == nil {
+			t.Errorf("messages that are left: %v", slices.Collect(maps.Keys(messages)))
 		}
 		for _, id := range []string{open.ID, closed.ID} {
 			value(s.Incident(t.Context(), id))(t)

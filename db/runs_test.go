@@ -131,9 +131,10 @@ func TestPendingRuns(t *testing.T) {
 		if oldest := value(s.PendingRuns(t.Context(), at.Add(time.Hour), 1))(t); len(oldest) != 1 || oldest[0].ID != runs[0].ID {
 			t.Errorf("the oldest pending: %+v", oldest)
 		}
-		waiting, running, err := s.UnfinishedCount(t.Context())
-		if err != nil || waiting != 4 || running != 1 {
-			t.Errorf("unfinished: %d pending, %d running, %v", waiting, running, err)
+		must(t, s.WriteRun(db.RunWrite{RunID: started.ID, Epoch: 1, Stages: []db.StageExecution{stage(started.ID, "later", db.StageRetrying)}}).Wait(t.Context()))
+		b := value(s.Backlog(t.Context(), at.Add(3*time.Second)))(t)
+		if b.Pending != 4 || b.Running != 1 || b.Retrying != 1 || b.Stuck != 2 || b.Oldest == nil || b.Oldest.ID != runs[0].ID {
+			t.Errorf("backlog: %+v", b)
 		}
 	})
 }

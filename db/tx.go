@@ -57,6 +57,7 @@ func (s *Store) inWriter(ctx context.Context, fn func(*Tx) error) error {
 // stored unless err says that nothing is. It returns the events to publish.
 func (s *Store) writerTx(units []*unit) (events []RunEvent, err error) {
 	tx := &Tx{store: s, base: context.Background()}
+	begin := time.Now()
 	switch {
 	case s.isSQLite():
 		err = s.sqliteTx(tx, units)
@@ -82,6 +83,12 @@ func (s *Store) writerTx(units []*unit) (events []RunEvent, err error) {
 	if err != nil {
 		return nil, err
 	}
+	writes := 0
+	for _, u := range units {
+		writes += len(u.tasks)
+	}
+	s.commitWrites.Observe(float64(writes))
+	s.commitSeconds.Observe(time.Since(begin).Seconds())
 	return tx.events, nil
 }
 

@@ -31,6 +31,7 @@ type Options struct {
 	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
 	Retain    Retention           // how much history is kept; zero: all
 	Tidy      time.Duration       // how often what is old is looked for; default 10 s
+	Version   string              // of the program, for people
 	Log       *slog.Logger        // nil: discard
 }
 

@@ -56,7 +56,11 @@ type Engine struct {
 	deliveries *lru.Cache[string, keptDelivery]
 	load       atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
 	launched   atomic.Bool
-	expired    counts          // rows that retention deleted, by table
+	startedAt  time.Time
+	received   counts // deliveries by how they were answered
+	decided    counts // decisions by outcome
+	expired    counts // rows that retention deleted, by table
+	intakeLag  *db.Histogram
 	stopping   chan struct{}   // closed when no new stage may start
 	life       context.Context // ends when background work has to end
 	end        context.CancelFunc
@@ -92,7 +96,14 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		slots:    make(chan struct{}, o.Workers),
 		room:     make(chan struct{}, 64),
 		intakes:  make(chan *intakeJob, intakeBatch),
-		stopping: make(chan struct{}),
+		stopping: make(chan struct{}), startedAt: time.Now().UTC(),
+		intakeLag: db.NewHistogram(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
+	}
+	for _, outcome := range []string{deliveryAccepted, deliveryNoAlerts, deliveryRejected, deliveryUnavailable} {
+		e.received.add(outcome, 0) // so that the first of a kind is seen as a rise
+	}
+	for _, outcome := range []db.DecisionOutcome{db.DecisionStarted, db.DecisionNoRoute, db.DecisionRepeat, db.DecisionNothingToResolve} {
+		e.decided.add(string(outcome), 0)
 	}
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	var err error

@@ -93,6 +93,16 @@ func (h *Hub) subscribe(runID string) (*subscriber, func()) {
 	}
 }
 
+// subscribers counts them.
+func (h *Hub) subscribers() (n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, subs := range h.subs {
+		n += len(subs)
+	}
+	return n
+}
+
 func (s *subscriber) push(ev db.RunEvent) {
 	s.mu.Lock()
 	if n := len(s.events); n >= queueLimit || n > 0 && s.events[n-1].Sequence+1 != ev.Sequence {

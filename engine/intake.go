@@ -156,6 +156,7 @@ func (e *Engine) takeAllIn(ctx context.Context) {
 				j.err = e.takeBatchIn(ctx, []*intakeJob{j})
 			}
 			if j.err == nil {
+				e.observeIntake(j.delivery, time.Now())
 				e.startAll(j)
 			}
 			close(j.done)
@@ -171,7 +172,8 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 	}
-	return e.store.InTx(ctx, func(tx *db.Tx) error {
+	var decisions []db.Decision
+	err := e.store.InTx(ctx, func(tx *db.Tx) error {
 		ids := make([]string, len(batch))
 		for i, j := range batch {
 			ids[i] = j.delivery
@@ -203,7 +205,6 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 		outcomes := map[string]json.RawMessage{}
-		var decisions []db.Decision
 		var runs []db.Run
 		for _, j := range fresh {
 			if raw, twice := outcomes[j.delivery]; twice { // two nodes take the same delivery in
@@ -233,6 +234,12 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 		}
 		return tx.FinishIntakes(ctx, outcomes, decisions, runs, now)
 	})
+	if err == nil {
+		for _, d := range decisions {
+			e.decided.add(string(d.Outcome), 1)
+		}
+	}
+	return err
 }
 
 // startAll starts the runs of an intake with what is known already: a body with a thousand hosts must

@@ -34,7 +34,8 @@ type parsed struct {
 // Receive stores a delivery and, if the caller named a definition, its run. When it returns without an
 // error both are committed. Without a definition the alerts are routed: what they start is answered if it is
 // known soon. A body that yields no alert is kept, so that it can be replayed, and refused.
-func (e *Engine) Receive(ctx context.Context, in Inbound) (Accepted, error) {
+func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error) {
+	defer func() { e.countDelivery(err) }()
 	doc, err := strictjson.Decode(in.Body)
 	if err != nil {
 		return Accepted{}, err

@@ -1,8 +1,17 @@
 package engine
 
 import (
+	"context"
+	"errors"
 	"maps"
 	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"penstock/db"
+	"penstock/drivers/alerts"
+	"penstock/fault"
 )
 
 // counts counts per word.
@@ -28,10 +37,76 @@ func (c *counts) all() map[string]int64 {
 
 // Stats are figures of this process since its start.
 type Stats struct {
-	Expired map[string]int64 // rows that retention deleted, by table
+	Version     string
+	StartedAt   time.Time
+	Load        int              // runs in this process that have not ended
+	Stages      int              // stages that are being worked
+	Workers     int              // that may be worked at the same time
+	Subscribers int              // that follow a run live
+	Deliveries  map[string]int64 // by outcome: accepted, no_alerts, rejected, unavailable
+	Decisions   map[string]int64 // by outcome
+	Expired     map[string]int64 // rows that retention deleted, by table
+	IntakeLag   *db.Histogram    // seconds from a delivery's arrival until its alerts were taken in
 }
 
 // Stats returns the figures as they are now.
 func (e *Engine) Stats() Stats {
-	return Stats{Expired: e.expired.all()}
+	return Stats{
+		Version: e.o.Version, StartedAt: e.startedAt,
+		Load: int(e.load.Load()), Stages: len(e.slots), Workers: cap(e.slots), Subscribers: e.hub.subscribers(),
+		Deliveries: e.received.all(), Decisions: e.decided.all(), Expired: e.expired.all(), IntakeLag: e.intakeLag,
+	}
+}
+
+const (
+	deliveryAccepted    = "accepted"
+	deliveryNoAlerts    = "no_alerts"
+	deliveryRejected    = "rejected"    // a person must fix something
+	deliveryUnavailable = "unavailable" // the sender is to try again
+)
+
+// countDelivery counts how a delivery was answered.
+func (e *Engine) countDelivery(err error) {
+	outcome := deliveryAccepted
+	switch {
+	case err == nil:
+	case errors.Is(err, alerts.ErrNoAlerts):
+		outcome = deliveryNoAlerts
+	case fault.Is(err, fault.Unavailable):
+		outcome = deliveryUnavailable
+	default:
+		outcome = deliveryRejected
+	}
+	e.received.add(outcome, 1)
+}
+
+// observeIntake measures how long a delivery waited. Its id says when it came; one of Penstock's own does not.
+func (e *Engine) observeIntake(deliveryID string, now time.Time) {
+	if id, err := uuid.Parse(deliveryID); err == nil && id.Version() == 7 {
+		e.intakeLag.Observe(max(now.Sub(time.Unix(id.Time().UnixTime())).Seconds(), 0))
+	}
+}
+
+// Status is how the whole installation is.
+type Status struct {
+	Database  string // sqlite or postgres
+	Executors int    // processes that work
+	Backlog   db.Backlog
+	Size      db.Size
+}
+
+// stuckAfter is how long a run may be pending before nobody seems to work.
+const stuckAfter = time.Minute
+
+// Status asks the store how the installation is.
+func (e *Engine) Status(ctx context.Context) (s Status, err error) {
+	s.Database = e.store.Dialect()
+	if s.Executors, err = e.store.CountExecutors(ctx); err != nil {
+		return s, err
+	}
+	if s.Backlog, err = e.store.Backlog(ctx, time.Now().Add(-stuckAfter)); err != nil {
+		return s, err
+	}
+	s.Size, err = e.store.Size(ctx)
+	return s, err
 }

@@ -33,9 +33,16 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 	incidents(&page.Acknowledged, db.IncidentFilter{Status: []db.IncidentStatus{db.IncidentAcknowledged}})
 	failed, e := s.store.CountRuns(ctx, day)
 	count(&page.FailedDay, failed, e)
-	pending, running, e := s.store.UnfinishedCount(ctx)
-	count(&page.Pending, pending, e)
-	page.Running = running
+	all, e := s.engine.Status(ctx)
+	count(&page.Pending, all.Backlog.Pending, e)
+	page.Running = all.Backlog.Running
+	page.System = views.SystemFacts{
+		Version: s.engine.Stats().Version, Database: all.Database, Executors: all.Executors,
+		Retrying: all.Backlog.Retrying, Stuck: all.Backlog.Stuck, Bytes: all.Size.Bytes,
+	}
+	if run := all.Backlog.Oldest; run != nil {
+		page.System.OldestID, page.System.OldestName, page.System.OldestAt = run.ID, run.DefinitionName, run.CreatedAt
+	}
 	if err != nil {
 		return err
 	}

@@ -211,9 +211,14 @@ func TestOps(t *testing.T) {
 		}
 	}
 	_, metrics := get(ops + "/metrics")
+	for _, m := range server.Metrics() {
+		if !strings.Contains(metrics, "\n"+m.Name) && m.Name != "penstock_retention_deleted_rows_total" {
+			t.Errorf("%s is documented and not there", m.Name)
+		}
+	}
 	for _, want := range []string{
 		`penstock_http_requests_total{route="POST /orchestration/definitions/{name}/execute/",status="200"} 1`,
-		`penstock_runs_unfinished{status="pending"} 0`, "go_goroutines", "process_resident_memory_bytes",
+		`penstock_runs_unfinished{status="pending"} 0`, `penstock_deliveries_total{outcome="rejected"} 0`, "penstock_store_up 1", "go_goroutines", "process_resident_memory_bytes",
 	} {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s", want)

@@ -1,10 +1,12 @@
 package server
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
+	"regexp"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -12,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"penstock/db"
+	"penstock/engine"
 )
 
 // metrics are what Prometheus reads of this process.
@@ -21,7 +24,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 }
 
-func newMetrics(store *db.Store, log *slog.Logger) *metrics {
+func newMetrics(store *db.Store, e *engine.Engine, log *slog.Logger) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -32,7 +35,7 @@ func newMetrics(store *db.Store, log *slog.Logger) *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"route"}),
 	}
-	m.registry.MustRegister(m.requests, m.seconds, runsCollector{store, log},
+	m.registry.MustRegister(m.requests, m.seconds, newCollector(store, e, log),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -49,24 +52,25 @@ func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, Timeout: 10 * time.Second})
 }
 
-var unfinishedRuns = prometheus.NewDesc("penstock_runs_unfinished", "Runs in the store that have not ended, by status.", []string{"status"}, nil)
+// Metric is a line of the list of metrics.
+type Metric struct{ Name, Labels, Help string }
 
-// runsCollector asks the store at every scrape: several processes on one store report the same.
-type runsCollector struct {
-	store *db.Store
-	log   *slog.Logger
-}
-
-func (runsCollector) Describe(ch chan<- *prometheus.Desc) { ch <- unfinishedRuns }
-
-func (c runsCollector) Collect(ch chan<- prometheus.Metric) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	pending, running, err := c.store.UnfinishedCount(ctx)
-	if err != nil { // the other metrics are wanted most when the store is down
-		c.log.Warn("unfinished runs were not counted", "err", err)
-		return
+// Metrics lists the metrics of Penstock itself, by name; those of Go and of the process come beside them.
+func Metrics() []Metric {
+	descs := make(chan *prometheus.Desc, 100)
+	m := newMetrics(nil, nil, nil)
+	m.requests.Describe(descs)
+	m.seconds.Describe(descs)
+	newCollector(nil, nil, nil).Describe(descs)
+	close(descs)
+	var list []Metric
+	for d := range descs {
+		// A Desc shows itself only as text.
+		parts := metricText.FindStringSubmatch(d.String())
+		list = append(list, Metric{Name: parts[1], Help: parts[2], Labels: strings.ReplaceAll(parts[3], ",", ", ")})
 	}
-	ch <- prometheus.MustNewConstMetric(unfinishedRuns, prometheus.GaugeValue, float64(pending), string(db.RunPending))
-	ch <- prometheus.MustNewConstMetric(unfinishedRuns, prometheus.GaugeValue, float64(running), string(db.RunRunning))
+	slices.SortFunc(list, func(a, b Metric) int { return strings.Compare(a.Name, b.Name) })
+	return list
 }
+
+var metricText = regexp.MustCompile(`fqName: "([^"]*)", help: "([^"]*)",.*variableLabels: \{([^}]*)\}`)

@@ -66,7 +66,7 @@ func New(o Options) (*Server, error) {
 		listeners: [2]net.Listener{o.Public, o.Ops},
 	}
 	s.closing, s.beginClose = context.WithCancel(context.Background())
-	s.metrics = newMetrics(o.Store, o.Log)
+	s.metrics = newMetrics(o.Store, o.Engine, o.Log)
 	mux, err := s.mux(s.all(o.GraphQL))
 	if err != nil {
 		return nil, err

@@ -118,12 +118,13 @@ func pages() map[string]templ.Component {
 	resolved.Status, resolved.ResolvedAt, resolved.AcknowledgedBy, resolved.AcknowledgedAt, resolved.Runs, resolved.Alerts = "resolved", later(time.Hour), "ada", later(time.Minute), nil, nil
 	panel := views.Panel{RunID: head.ID, Stage: stages[1], Output: `{"a": 12345678901234567890}`, Config: `{"channel": "x"}`, Notes: []string{hostile}}
 	return map[string]templ.Component{
-		"login":             views.Login(views.LoginPage{Next: "/admin/runs"}),
-		"login-refused":     views.Login(views.LoginPage{Name: hostile, Error: "The name or the password is wrong."}),
-		"setup":             views.Setup(views.SetupPage{Token: "t", Problem: "The password is too short."}),
-		"error":             views.ErrorPage(views.Page{Title: "Not Found"}, 404, hostile),
-		"error-signed-in":   views.ErrorPage(frame("runs", "Not Found"), 404, hostile),
-		"overview":          views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), OpenIncidents: 2, Critical: 1, Running: 1, Pending: 2, FailedDay: 1, Incidents: incidentRows, Failed: runRows[1:], Latest: runRows}),
+		"login":           views.Login(views.LoginPage{Next: "/admin/runs"}),
+		"login-refused":   views.Login(views.LoginPage{Name: hostile, Error: "The name or the password is wrong."}),
+		"setup":           views.Setup(views.SetupPage{Token: "t", Problem: "The password is too short."}),
+		"error":           views.ErrorPage(views.Page{Title: "Not Found"}, 404, hostile),
+		"error-signed-in": views.ErrorPage(frame("runs", "Not Found"), 404, hostile),
+		"overview": views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), OpenIncidents: 2, Critical: 1, Running: 1, Pending: 2, FailedDay: 1, Incidents: incidentRows, Failed: runRows[1:], Latest: runRows,
+			System: views.SystemFacts{Version: "0.1.0", Database: "postgres", Executors: 3, Retrying: 2, Stuck: 1, Bytes: 1_234_000_000, OldestID: "run-1", OldestName: hostile, OldestAt: at}}),
 		"overview-empty":    views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), Webhook: "http://localhost/webhooks/alertmanager"}),
 		"runs":              views.Runs(views.RunsPage{Page: flashed, Query: hostile, Status: "failed", Definition: "disk", Rows: runRows, Pager: views.Pager{Newer: "/admin/runs?before=a", Older: "/admin/runs?after=b"}, Moving: true, Self: "/admin/runs?q=x", Filtered: true}),
 		"runs-none":         views.Runs(views.RunsPage{Page: frame("runs", "Runs"), Filtered: true}),
