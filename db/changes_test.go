@@ -42,7 +42,7 @@ func TestChanges(t *testing.T) {
 		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{inc}) }))
 		inc.UpdatedAt = at.Add(time.Minute)
 		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{inc}) }))
-		value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) error { i.Status = db.IncidentAcknowledged; return nil }))(t)
+		value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) (*db.IncidentAction, error) { i.Status = db.IncidentAcknowledged; return nil, nil }))(t)
 		value(s.CancelRun(ctx, r.ID, "enough", at))(t)
 
 		want := []string{"run " + r.ID, "run " + r.ID, "incident inc-1", "incident inc-1", "run " + r.ID}

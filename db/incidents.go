@@ -57,24 +57,45 @@ func (s *Store) CountIncidents(ctx context.Context, f IncidentFilter) (int, erro
 	return int(n), wrap(err, "count incidents")
 }
 
-// UpdateIncident reads an incident, lets fn change it and stores it, in one transaction.
-func (s *Store) UpdateIncident(ctx context.Context, id string, fn func(*Incident) error) (*Incident, error) {
+// UpdateIncident reads an incident, lets fn change it, and stores it with the action that fn returns, if any, in
+// one transaction.
+func (s *Store) UpdateIncident(ctx context.Context, id string, fn func(*Incident) (*IncidentAction, error)) (*Incident, error) {
 	inc := new(Incident)
 	err := s.InTx(ctx, func(tx *Tx) error {
 		ctx := tx.ctx(ctx)
 		if err := tx.forUpdate(tx.idb.NewSelect().Model(inc).Where("id = ?", id)).Scan(ctx); err != nil {
 			return found(err, "read incident", "There is no incident %s.", id)
 		}
-		if err := fn(inc); err != nil {
+		action, err := fn(inc)
+		if err != nil {
 			return err
 		}
-		_, err := tx.idb.NewUpdate().Model(inc).WherePK().Exec(ctx)
-		return taken(err, "update incident", "Another incident of the same problem is not closed.")
+		if _, err := tx.idb.NewUpdate().Model(inc).WherePK().Exec(ctx); err != nil {
+			return taken(err, "update incident", "Another incident of the same problem is not closed.")
+		}
+		if action == nil {
+			return nil
+		}
+		action.ID, action.IncidentID = newID(), inc.ID
+		_, err = tx.idb.NewInsert().Model(action).Exec(ctx)
+		return wrap(err, "add incident action")
 	})
 	if err != nil {
 		return nil, err
 	}
 	return inc, nil
+}
+
+// IncidentActionsByIncident returns what people did to several incidents, each the oldest first.
+func (s *Store) IncidentActionsByIncident(ctx context.Context, incidentIDs []string) (map[string][]IncidentAction, error) {
+	var actions []IncidentAction
+	err := s.read.NewSelect().Model(&actions).Where("incident_id IN (?)", bun.List(incidentIDs)).
+		Order("incident_id", "created_at", "id").Scan(ctx)
+	m := make(map[string][]IncidentAction, len(incidentIDs))
+	for _, a := range actions {
+		m[a.IncidentID] = append(m[a.IncidentID], a)
+	}
+	return m, wrap(err, "read incident actions")
 }
 
 // IncidentsByGroup returns the incidents of the group keys that are not closed. Until the transaction ends no

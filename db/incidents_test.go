@@ -149,26 +149,33 @@ func TestUpdateIncident(t *testing.T) {
 		ctx := t.Context()
 		inc := newIncident("db1")
 		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{inc}) }))
-		updated := value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) error {
+		updated := value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) (*db.IncidentAction, error) {
 			i.Status, i.AcknowledgedAt, i.AcknowledgedBy = db.IncidentAcknowledged, at, "ann"
-			return nil
+			return &db.IncidentAction{Kind: db.ActionAcknowledged, Actor: "ann", CreatedAt: at}, nil
 		}))(t)
 		stored := value(s.Incident(ctx, inc.ID))(t)
 		if updated.Status != db.IncidentAcknowledged || stored.AcknowledgedBy != "ann" || stored.AcknowledgedAt != at || !stored.ClosedAt.IsZero() {
 			t.Errorf("updated %+v, stored %+v", updated, stored)
 		}
-		_, err := s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) error {
+		_, err := s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) (*db.IncidentAction, error) {
 			i.Status = db.IncidentClosed
-			return fault.New(fault.Conflict, "no")
+			return &db.IncidentAction{Kind: db.ActionClosed, CreatedAt: at}, fault.New(fault.Conflict, "no")
 		})
 		wantFault(t, "a refused change", err, fault.Conflict)
 		if got := value(s.Incident(ctx, inc.ID))(t); got.Status != db.IncidentAcknowledged {
 			t.Errorf("a refused change was stored: %+v", got)
 		}
-		_, err = s.UpdateIncident(ctx, "none", func(*db.Incident) error { return nil })
+		_, err = s.UpdateIncident(ctx, "none", func(*db.Incident) (*db.IncidentAction, error) { return nil, nil })
 		wantFault(t, "an unknown incident", err, fault.NotFound)
 
-		value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) error { i.Status = db.IncidentClosed; return nil }))(t)
+		value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) (*db.IncidentAction, error) {
+			i.Status = db.IncidentClosed
+			return nil, nil
+		}))(t)
+		actions := value(s.IncidentActionsByIncident(ctx, []string{inc.ID, "none"}))(t)
+		if len(actions) != 1 || len(actions[inc.ID]) != 1 || actions[inc.ID][0].Actor != "ann" || actions[inc.ID][0].CreatedAt != at {
+			t.Errorf("actions are %+v, want the one of the change that was stored", actions)
+		}
 		must(t, s.InTx(ctx, func(tx *db.Tx) error {
 			if open := value(tx.IncidentsByGroup(ctx, []string{"db1"}))(t); len(open) != 0 {
 				t.Errorf("a closed incident is not found by its group: %v", open)

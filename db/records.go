@@ -209,6 +209,29 @@ type Incident struct {
 	UpdatedAt      time.Time      `bun:"updated_at"`
 }
 
+// IncidentActionKind is what a person did to an incident.
+type IncidentActionKind string
+
+const (
+	ActionAcknowledged IncidentActionKind = "acknowledged"
+	ActionResolved     IncidentActionKind = "resolved"
+	ActionClosed       IncidentActionKind = "closed"
+	ActionReopened     IncidentActionKind = "reopened"
+	ActionNote         IncidentActionKind = "note"
+)
+
+// IncidentAction is something a person did to an incident, or said about it.
+type IncidentAction struct {
+	bun.BaseModel `bun:"table:incident_actions,alias:ia"`
+
+	ID         string             `bun:"id,pk"`
+	IncidentID string             `bun:"incident_id"`
+	Kind       IncidentActionKind `bun:"kind"`
+	Actor      string             `bun:"actor"`
+	Text       string             `bun:"text"` // of a note
+	CreatedAt  time.Time          `bun:"created_at"`
+}
+
 // DecisionOutcome is what a change of an incident led to.
 type DecisionOutcome string
 

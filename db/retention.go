@@ -78,7 +78,7 @@ var (
 		name: "incidents", table: "incidents", column: "created_at", touched: "updated_at",
 		where: `x.status IN ('resolved', 'closed') AND NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.incident_id = x.id)
 			AND NOT EXISTS (SELECT 1 FROM alerts AS a WHERE a.incident_id = x.id AND a.status = 'firing')`,
-		parts: []part{{"alerts", "incident_id", "id"}},
+		parts: []part{{"alerts", "incident_id", "id"}, {"incident_actions", "incident_id", "id"}},
 	}
 	expiringAlerts = expiring{ // that were resolved before anybody heard of them
 		name: "alerts", table: "alerts", column: "created_at", touched: "updated_at",

@@ -84,32 +84,4 @@ func wasDecided(skipReason string) bool {
 		func(prefix string) bool { return strings.HasPrefix(skipReason, prefix) })
 }
 
-// AcknowledgeIncident notes that a person is on it. Acknowledging twice keeps the first.
-func (e *Engine) AcknowledgeIncident(ctx context.Context, id, actor string) (*db.Incident, error) {
-	return e.store.UpdateIncident(ctx, id, func(inc *db.Incident) error {
-		switch inc.Status {
-		case db.IncidentAcknowledged:
-			return nil
-		case db.IncidentOpen:
-			inc.Status, inc.AcknowledgedAt, inc.AcknowledgedBy = db.IncidentAcknowledged, now(), actor
-			return nil
-		}
-		return fault.New(fault.Conflict, "The incident is %s; only an open one can be acknowledged.", inc.Status)
-	})
-}
-
-// ResolveIncident ends an incident by hand. It reopens when a new alert of it fires.
-func (e *Engine) ResolveIncident(ctx context.Context, id, actor string) (*db.Incident, error) {
-	return e.store.UpdateIncident(ctx, id, func(inc *db.Incident) error {
-		switch inc.Status {
-		case db.IncidentResolved:
-			return nil
-		case db.IncidentClosed:
-			return fault.New(fault.Conflict, "The incident is closed.")
-		}
-		inc.Status, inc.ResolvedAt, inc.Revision = db.IncidentResolved, now(), inc.Revision+1
-		return nil
-	})
-}
-
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
