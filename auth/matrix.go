@@ -93,6 +93,8 @@ var matrix = map[string]Scope{
 	"Mutation.deleteChannel":              Edit,
 	"Mutation.testChannel":                Edit,
 	"Subscription.runProgress":            Read,
+	"Subscription.runsChanged":            Read,
+	"Subscription.incidentsChanged":       Read,
 
 	// Fields that lead from one record to others: what a mutation changed may be read by whoever may
 	// change it, what hangs on it may not.

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -26,6 +27,13 @@ func (f IncidentFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	equals(q, "alert_name", f.AlertName)
 	contains(q, f.Search, "title", "host", "alert_name", "summary")
 	return q
+}
+
+// Matches reports whether [Store.Incidents] would list the incident.
+func (f IncidentFilter) Matches(i *Incident) bool {
+	return (len(f.Status) == 0 || slices.Contains(f.Status, i.Status)) &&
+		same(f.Severity, i.Severity) && same(f.Host, i.Host) && same(f.AlertName, i.AlertName) &&
+		holds(f.Search, i.Title, i.Host, i.AlertName, i.Summary)
 }
 
 // Incident returns an incident by its id.

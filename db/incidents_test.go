@@ -205,6 +205,9 @@ func TestIncidentsAndAlertsAreFiltered(t *testing.T) {
 			if n := value(s.CountIncidents(ctx, f))(t); len(found) != 1 || found[0].ID != inc.ID || n != 1 {
 				t.Errorf("incidents by %s: %d, %+v", name, n, found)
 			}
+			if !f.Matches(&inc) || f.Matches(&other) {
+				t.Errorf("incidents by %s: matches %v, and another %v", name, f.Matches(&inc), f.Matches(&other))
+			}
 		}
 		for name, f := range map[string]db.AlertFilter{
 			"status": {Status: "firing"}, "severity": {Severity: db.SeverityWarning}, "incident": {IncidentID: inc.ID},

@@ -120,6 +120,14 @@ func equals[V ~string](q *bun.SelectQuery, column string, value V) {
 	}
 }
 
+// same is what equals and holds what contains does, of a record that was read already.
+func same[V ~string](wanted, value V) bool { return wanted == "" || wanted == value }
+
+func holds(text string, values ...string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	return text == "" || slices.ContainsFunc(values, func(v string) bool { return strings.Contains(strings.ToLower(v), text) })
+}
+
 // byID makes a map of rows.
 func byID[T any](rows []T, id func(*T) string) map[string]*T {
 	m := make(map[string]*T, len(rows))

@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -50,6 +51,18 @@ func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
+// Matches reports whether [Store.Runs] would list the run.
+func (f RunFilter) Matches(r *Run) bool {
+	return (len(f.Status) == 0 || slices.Contains(f.Status, r.Status)) &&
+		same(f.Source, r.Source) && same(f.Environment, r.Environment) &&
+		same(f.DefinitionID, r.DefinitionID) && same(f.DefinitionName, r.DefinitionName) &&
+		same(f.IncidentID, r.IncidentID) && same(f.DeliveryID, r.DeliveryID) && same(f.ParentRunID, r.ParentRunID) &&
+		same(f.TraceID, r.TraceID) && same(f.Trigger, r.Trigger) &&
+		(f.CreatedAfter.IsZero() || !r.CreatedAt.Before(f.CreatedAfter)) &&
+		(f.CreatedBefore.IsZero() || r.CreatedAt.Before(f.CreatedBefore)) &&
+		holds(f.Search, r.ID, r.TraceID, r.DefinitionName, r.Source, r.Error)
+}
+
 // Run returns a run by its id.
 func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 	r := new(Run)
@@ -59,10 +72,10 @@ func (s *Store) Run(ctx context.Context, id string) (*Run, error) {
 	return r, nil
 }
 
-// RunsByID returns runs by their ids.
+// RunsByID returns runs by their ids, without their payloads.
 func (s *Store) RunsByID(ctx context.Context, ids []string) (map[string]*Run, error) {
 	var rs []Run
-	err := s.read.NewSelect().Model(&rs).Where("id IN (?)", bun.List(ids)).Scan(ctx)
+	err := s.read.NewSelect().Model(&rs).ExcludeColumn("payload").Where("id IN (?)", bun.List(ids)).Scan(ctx)
 	return byID(rs, func(r *Run) string { return r.ID }), wrap(err, "read runs")
 }
 

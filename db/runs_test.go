@@ -95,6 +95,9 @@ func TestRunsAreFiltered(t *testing.T) {
 			if n := value(s.CountRuns(t.Context(), f))(t); n != 1 {
 				t.Errorf("%s: counted %d", name, n)
 			}
+			if !f.Matches(&r) || f.Matches(&other) {
+				t.Errorf("%s: matches %v, and another %v", name, f.Matches(&r), f.Matches(&other))
+			}
 		}
 		after := value(s.Runs(t.Context(), db.RunFilter{CreatedAfter: at.Add(time.Hour)}))(t).Items
 		if len(after) != 1 || after[0].ID != other.ID {

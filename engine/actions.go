@@ -71,14 +71,14 @@ func (e *Engine) NoteIncident(ctx context.Context, id, text, actor string) (*db.
 	case n > noteLimit:
 		return nil, about("text", fault.New(fault.Invalid, "The note has %d characters; %d are allowed.", n, noteLimit))
 	}
-	return e.store.UpdateIncident(ctx, id, func(*db.Incident) (*db.IncidentAction, error) {
+	return e.updateIncident(ctx, id, func(*db.Incident) (*db.IncidentAction, error) {
 		return &db.IncidentAction{Kind: db.ActionNote, Actor: actor, Text: text, CreatedAt: now()}, nil
 	})
 }
 
 // act changes the state of an incident, unless it has that state already.
 func (e *Engine) act(ctx context.Context, id string, kind db.IncidentActionKind, actor string, change func(*db.Incident) error) (*db.Incident, error) {
-	return e.store.UpdateIncident(ctx, id, func(inc *db.Incident) (*db.IncidentAction, error) {
+	return e.updateIncident(ctx, id, func(inc *db.Incident) (*db.IncidentAction, error) {
 		if string(inc.Status) == string(kind) || kind == db.ActionReopened && inc.Status == db.IncidentOpen {
 			return nil, nil
 		}
@@ -88,4 +88,12 @@ func (e *Engine) act(ctx context.Context, id string, kind db.IncidentActionKind,
 		inc.UpdatedAt = now()
 		return &db.IncidentAction{Kind: kind, Actor: actor, CreatedAt: inc.UpdatedAt}, nil
 	})
+}
+
+func (e *Engine) updateIncident(ctx context.Context, id string, change func(*db.Incident) (*db.IncidentAction, error)) (*db.Incident, error) {
+	inc, err := e.store.UpdateIncident(ctx, id, change)
+	if err == nil {
+		e.incidentChanged(ctx)
+	}
+	return inc, err
 }

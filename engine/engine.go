@@ -156,6 +156,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.wg.Go(func() { e.keepHouse(e.life) })
 	e.wg.Go(func() { e.takeAllIn(e.life) })
 	e.wg.Go(func() { e.followSchedules(e.life) })
+	e.wg.Go(func() { e.hub.lists.run(e.life, e) })
 	if e.store.Pool() != nil {
 		e.wg.Go(func() { e.listen(e.life) })
 	}
@@ -217,6 +218,7 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 // startSoon hands pending runs that were just committed to the workflow engine, without making the
 // caller wait. The same run and epoch twice is one workflow.
 func (e *Engine) startSoon(runs ...db.Run) {
+	e.hub.lists.nudge()
 	if !e.launched.Load() {
 		return // the sweeper of the next start finds them
 	}

@@ -17,12 +17,14 @@ import (
 // db.Open as OnCommit, so it is called after every commit, in order. A subscriber that falls behind
 // is only woken: it reads what it missed from the store, so nothing is lost and nobody blocks.
 type Hub struct {
+	lists *feed
+
 	mu   sync.Mutex
 	subs map[string]map[*subscriber]struct{} // by run id
 }
 
 // NewHub makes a hub without subscribers.
-func NewHub() *Hub { return &Hub{subs: map[string]map[*subscriber]struct{}{}} }
+func NewHub() *Hub { return &Hub{lists: newFeed(), subs: map[string]map[*subscriber]struct{}{}} }
 
 type subscriber struct {
 	wake   chan struct{} // capacity 1
@@ -35,6 +37,7 @@ const queueLimit = 256
 
 // Publish passes committed events on. It never blocks.
 func (h *Hub) Publish(events []db.RunEvent) {
+	h.lists.nudge()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, ev := range events {
@@ -45,7 +48,9 @@ func (h *Hub) Publish(events []db.RunEvent) {
 }
 
 // Wake is Publish for events another process committed: payload is a JSON list of "<run id>:<sequence>".
+// An empty list says that something else changed which lists show.
 func (h *Hub) Wake(payload string) {
+	h.lists.nudge()
 	var refs []string
 	if json.Unmarshal([]byte(payload), &refs) != nil {
 		return
@@ -66,6 +71,7 @@ func (h *Hub) Wake(payload string) {
 
 // Resync makes every subscriber look into the store: notifications may have been missed.
 func (h *Hub) Resync() {
+	h.lists.nudge()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, subs := range h.subs {
@@ -111,7 +117,7 @@ func (s *subscriber) push(ev db.RunEvent) {
 	s.events = append(s.events, ev)
 	s.seq = max(s.seq, ev.Sequence)
 	s.mu.Unlock()
-	s.nudge()
+	nudge(s.wake)
 }
 
 // exists notes that events up to seq are in the store; -1 means perhaps.
@@ -123,14 +129,7 @@ func (s *subscriber) exists(seq int64) {
 	}
 	s.seq = max(s.seq, seq)
 	s.mu.Unlock()
-	s.nudge()
-}
-
-func (s *subscriber) nudge() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
+	nudge(s.wake)
 }
 
 // take returns the queued events that follow cursor directly, and whether the store knows more.

@@ -76,8 +76,8 @@ func (e *Engine) forgetWorkflows(ctx context.Context) error {
 	}
 }
 
-// changesKept is how long a reader of the list of changes may have been away.
-const changesKept = time.Hour
+// changesKept is how long somebody who follows a list may have been away and still miss nothing.
+const changesKept = 2 * time.Hour
 
 func (e *Engine) forgetChanges(ctx context.Context) error {
 	for {

@@ -19,6 +19,8 @@ type Connection[T any] struct {
 	Nodes    []*T
 	PageInfo *PageInfo
 
+	ChangesCursor string // of lists that can be followed
+
 	count func(context.Context) (int, error)
 }
 

@@ -255,15 +255,25 @@ type ComplexityRoot struct {
 	}
 
 	IncidentConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
+		ChangesCursor func(childComplexity int) int
+		Edges         func(childComplexity int) int
+		Nodes         func(childComplexity int) int
+		PageInfo      func(childComplexity int) int
+		TotalCount    func(childComplexity int) int
 	}
 
 	IncidentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	IncidentUpdate struct {
+		At             func(childComplexity int) int
+		Cursor         func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Incident       func(childComplexity int) int
+		ResyncRequired func(childComplexity int) int
+		Status         func(childComplexity int) int
 	}
 
 	Mutation struct {
@@ -373,10 +383,11 @@ type ComplexityRoot struct {
 	}
 
 	PipelineRunConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
+		ChangesCursor func(childComplexity int) int
+		Edges         func(childComplexity int) int
+		Nodes         func(childComplexity int) int
+		PageInfo      func(childComplexity int) int
+		TotalCount    func(childComplexity int) int
 	}
 
 	PipelineRunEdge struct {
@@ -446,6 +457,16 @@ type ComplexityRoot struct {
 		Status   func(childComplexity int) int
 	}
 
+	RunUpdate struct {
+		At             func(childComplexity int) int
+		Cursor         func(childComplexity int) int
+		ID             func(childComplexity int) int
+		ResyncRequired func(childComplexity int) int
+		Run            func(childComplexity int) int
+		RunID          func(childComplexity int) int
+		Status         func(childComplexity int) int
+	}
+
 	StageExecution struct {
 		Attempt    func(childComplexity int) int
 		DurationMs func(childComplexity int) int
@@ -484,7 +505,9 @@ type ComplexityRoot struct {
 	}
 
 	Subscription struct {
-		RunProgress func(childComplexity int, runID string, after *string) int
+		IncidentsChanged func(childComplexity int, filter *IncidentFilter, after *string) int
+		RunProgress      func(childComplexity int, runID string, after *string) int
+		RunsChanged      func(childComplexity int, filter *PipelineRunFilter, after *string) int
 	}
 
 	TestChannelPayload struct {
@@ -671,6 +694,8 @@ type StageStatusChangedResolver interface {
 }
 type SubscriptionResolver interface {
 	RunProgress(ctx context.Context, runID string, after *string) (<-chan RunEvent, error)
+	RunsChanged(ctx context.Context, filter *PipelineRunFilter, after *string) (<-chan *RunUpdate, error)
+	IncidentsChanged(ctx context.Context, filter *IncidentFilter, after *string) (<-chan *IncidentUpdate, error)
 }
 type ValidationIssueResolver interface {
 	NodeID(ctx context.Context, obj *definition.Issue) (*string, error)
@@ -1485,6 +1510,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Incident.UpdatedAt(childComplexity), true
 
+	case "IncidentConnection.changesCursor":
+		if e.ComplexityRoot.IncidentConnection.ChangesCursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentConnection.ChangesCursor(childComplexity), true
 	case "IncidentConnection.edges":
 		if e.ComplexityRoot.IncidentConnection.Edges == nil {
 			break
@@ -1522,6 +1553,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.IncidentEdge.Node(childComplexity), true
+
+	case "IncidentUpdate.at":
+		if e.ComplexityRoot.IncidentUpdate.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentUpdate.At(childComplexity), true
+	case "IncidentUpdate.cursor":
+		if e.ComplexityRoot.IncidentUpdate.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentUpdate.Cursor(childComplexity), true
+	case "IncidentUpdate.id":
+		if e.ComplexityRoot.IncidentUpdate.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentUpdate.ID(childComplexity), true
+	case "IncidentUpdate.incident":
+		if e.ComplexityRoot.IncidentUpdate.Incident == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentUpdate.Incident(childComplexity), true
+	case "IncidentUpdate.resyncRequired":
+		if e.ComplexityRoot.IncidentUpdate.ResyncRequired == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentUpdate.ResyncRequired(childComplexity), true
+	case "IncidentUpdate.status":
+		if e.ComplexityRoot.IncidentUpdate.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentUpdate.Status(childComplexity), true
 
 	case "Mutation.acknowledgeIncident":
 		if e.ComplexityRoot.Mutation.AcknowledgeIncident == nil {
@@ -2069,6 +2137,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PipelineRun.WaitingSince(childComplexity), true
 
+	case "PipelineRunConnection.changesCursor":
+		if e.ComplexityRoot.PipelineRunConnection.ChangesCursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PipelineRunConnection.ChangesCursor(childComplexity), true
 	case "PipelineRunConnection.edges":
 		if e.ComplexityRoot.PipelineRunConnection.Edges == nil {
 			break
@@ -2441,6 +2515,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RunStatusChanged.Status(childComplexity), true
 
+	case "RunUpdate.at":
+		if e.ComplexityRoot.RunUpdate.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.At(childComplexity), true
+	case "RunUpdate.cursor":
+		if e.ComplexityRoot.RunUpdate.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.Cursor(childComplexity), true
+	case "RunUpdate.id":
+		if e.ComplexityRoot.RunUpdate.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.ID(childComplexity), true
+	case "RunUpdate.resyncRequired":
+		if e.ComplexityRoot.RunUpdate.ResyncRequired == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.ResyncRequired(childComplexity), true
+	case "RunUpdate.run":
+		if e.ComplexityRoot.RunUpdate.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.Run(childComplexity), true
+	case "RunUpdate.runId":
+		if e.ComplexityRoot.RunUpdate.RunID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.RunID(childComplexity), true
+	case "RunUpdate.status":
+		if e.ComplexityRoot.RunUpdate.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RunUpdate.Status(childComplexity), true
+
 	case "StageExecution.attempt":
 		if e.ComplexityRoot.StageExecution.Attempt == nil {
 			break
@@ -2612,6 +2729,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.StageStatusChanged.Status(childComplexity), true
 
+	case "Subscription.incidentsChanged":
+		if e.ComplexityRoot.Subscription.IncidentsChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_incidentsChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.IncidentsChanged(childComplexity, args["filter"].(*IncidentFilter), args["after"].(*string)), true
 	case "Subscription.runProgress":
 		if e.ComplexityRoot.Subscription.RunProgress == nil {
 			break
@@ -2623,6 +2751,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Subscription.RunProgress(childComplexity, args["runId"].(string), args["after"].(*string)), true
+	case "Subscription.runsChanged":
+		if e.ComplexityRoot.Subscription.RunsChanged == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_runsChanged_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.RunsChanged(childComplexity, args["filter"].(*PipelineRunFilter), args["after"].(*string)), true
 
 	case "TestChannelPayload.channel":
 		if e.ComplexityRoot.TestChannelPayload.Channel == nil {
@@ -3341,6 +3480,8 @@ func (ec *executionContext) childFields_IncidentConnection(ctx context.Context, 
 		return ec.fieldContext_IncidentConnection_pageInfo(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_IncidentConnection_totalCount(ctx, field)
+	case "changesCursor":
+		return ec.fieldContext_IncidentConnection_changesCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type IncidentConnection", field.Name)
 }
@@ -3353,6 +3494,24 @@ func (ec *executionContext) childFields_IncidentEdge(ctx context.Context, field 
 		return ec.fieldContext_IncidentEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type IncidentEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_IncidentUpdate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_IncidentUpdate_cursor(ctx, field)
+	case "at":
+		return ec.fieldContext_IncidentUpdate_at(ctx, field)
+	case "resyncRequired":
+		return ec.fieldContext_IncidentUpdate_resyncRequired(ctx, field)
+	case "id":
+		return ec.fieldContext_IncidentUpdate_id(ctx, field)
+	case "status":
+		return ec.fieldContext_IncidentUpdate_status(ctx, field)
+	case "incident":
+		return ec.fieldContext_IncidentUpdate_incident(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IncidentUpdate", field.Name)
 }
 
 func (ec *executionContext) childFields_NodeType(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -3545,6 +3704,8 @@ func (ec *executionContext) childFields_PipelineRunConnection(ctx context.Contex
 		return ec.fieldContext_PipelineRunConnection_pageInfo(ctx, field)
 	case "totalCount":
 		return ec.fieldContext_PipelineRunConnection_totalCount(ctx, field)
+	case "changesCursor":
+		return ec.fieldContext_PipelineRunConnection_changesCursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PipelineRunConnection", field.Name)
 }
@@ -3589,6 +3750,26 @@ func (ec *executionContext) childFields_RetryRunPayload(ctx context.Context, fie
 		return ec.fieldContext_RetryRunPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RetryRunPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RunUpdate(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "cursor":
+		return ec.fieldContext_RunUpdate_cursor(ctx, field)
+	case "at":
+		return ec.fieldContext_RunUpdate_at(ctx, field)
+	case "resyncRequired":
+		return ec.fieldContext_RunUpdate_resyncRequired(ctx, field)
+	case "id":
+		return ec.fieldContext_RunUpdate_id(ctx, field)
+	case "runId":
+		return ec.fieldContext_RunUpdate_runId(ctx, field)
+	case "status":
+		return ec.fieldContext_RunUpdate_status(ctx, field)
+	case "run":
+		return ec.fieldContext_RunUpdate_run(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RunUpdate", field.Name)
 }
 
 func (ec *executionContext) childFields_StageExecution(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4677,6 +4858,28 @@ func (ec *executionContext) field_Query_why_args(ctx context.Context, rawArgs ma
 	return args, nil
 }
 
+func (ec *executionContext) field_Subscription_incidentsChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*IncidentFilter, error) {
+			return ec.unmarshalOIncidentFilter2ᚖpenstockᚋgraphᚐIncidentFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
 func (ec *executionContext) field_Subscription_runProgress_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -4688,6 +4891,28 @@ func (ec *executionContext) field_Subscription_runProgress_args(ctx context.Cont
 		return nil, err
 	}
 	args["runId"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	return args, nil
+}
+
+func (ec *executionContext) field_Subscription_runsChanged_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*PipelineRunFilter, error) {
+			return ec.unmarshalOPipelineRunFilter2ᚖpenstockᚋgraphᚐPipelineRunFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg0
 	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
 		func(ctx context.Context, v any) (*string, error) {
 			return ec.unmarshalOString2ᚖstring(ctx, v)
@@ -8186,6 +8411,29 @@ func (ec *executionContext) fieldContext_IncidentConnection_totalCount(_ context
 	return graphql.NewScalarFieldContext("IncidentConnection", field, true, false, "Int")
 }
 
+func (ec *executionContext) _IncidentConnection_changesCursor(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Incident]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentConnection_changesCursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ChangesCursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentConnection_changesCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentConnection", field, false, false, "String")
+}
+
 func (ec *executionContext) _IncidentEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Incident]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -8231,6 +8479,153 @@ func (ec *executionContext) _IncidentEdge_node(ctx context.Context, field graphq
 func (ec *executionContext) fieldContext_IncidentEdge_node(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "IncidentEdge",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Incident(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _IncidentUpdate_cursor(ctx context.Context, field graphql.CollectedField, obj *IncidentUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentUpdate_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentUpdate_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentUpdate", field, false, false, "String")
+}
+
+func (ec *executionContext) _IncidentUpdate_at(ctx context.Context, field graphql.CollectedField, obj *IncidentUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentUpdate_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentUpdate_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentUpdate", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _IncidentUpdate_resyncRequired(ctx context.Context, field graphql.CollectedField, obj *IncidentUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentUpdate_resyncRequired(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResyncRequired, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentUpdate_resyncRequired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentUpdate", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _IncidentUpdate_id(ctx context.Context, field graphql.CollectedField, obj *IncidentUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentUpdate_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentUpdate_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentUpdate", field, false, false, "ID")
+}
+
+func (ec *executionContext) _IncidentUpdate_status(ctx context.Context, field graphql.CollectedField, obj *IncidentUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentUpdate_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.IncidentStatus) graphql.Marshaler {
+			return ec.marshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentUpdate_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("IncidentUpdate", field, false, false, "IncidentStatus")
+}
+
+func (ec *executionContext) _IncidentUpdate_incident(ctx context.Context, field graphql.CollectedField, obj *IncidentUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentUpdate_incident(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Incident, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Incident) graphql.Marshaler {
+			return ec.marshalOIncident2ᚖpenstockᚋdbᚐIncident(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentUpdate_incident(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "IncidentUpdate",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -10584,6 +10979,29 @@ func (ec *executionContext) fieldContext_PipelineRunConnection_totalCount(_ cont
 	return graphql.NewScalarFieldContext("PipelineRunConnection", field, true, false, "Int")
 }
 
+func (ec *executionContext) _PipelineRunConnection_changesCursor(ctx context.Context, field graphql.CollectedField, obj *Connection[db.Run]) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PipelineRunConnection_changesCursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ChangesCursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_PipelineRunConnection_changesCursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PipelineRunConnection", field, false, false, "String")
+}
+
 func (ec *executionContext) _PipelineRunEdge_cursor(ctx context.Context, field graphql.CollectedField, obj *Edge[db.Run]) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12084,6 +12502,176 @@ func (ec *executionContext) fieldContext_RunStatusChanged_run(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _RunUpdate_cursor(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_cursor(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Cursor, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RunUpdate", field, false, false, "String")
+}
+
+func (ec *executionContext) _RunUpdate_at(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_at(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.At, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNDateTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_at(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RunUpdate", field, false, false, "DateTime")
+}
+
+func (ec *executionContext) _RunUpdate_resyncRequired(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_resyncRequired(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ResyncRequired, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_resyncRequired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RunUpdate", field, false, false, "Boolean")
+}
+
+func (ec *executionContext) _RunUpdate_id(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_id(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_id(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RunUpdate", field, false, false, "ID")
+}
+
+func (ec *executionContext) _RunUpdate_runId(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_runId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.RunID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_runId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RunUpdate", field, false, false, "ID")
+}
+
+func (ec *executionContext) _RunUpdate_status(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.RunStatus) graphql.Marshaler {
+			return ec.marshalORunStatus2ᚖpenstockᚋdbᚐRunStatus(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("RunUpdate", field, false, false, "RunStatus")
+}
+
+func (ec *executionContext) _RunUpdate_run(ctx context.Context, field graphql.CollectedField, obj *RunUpdate) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RunUpdate_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Run, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Run) graphql.Marshaler {
+			return ec.marshalOPipelineRun2ᚖpenstockᚋdbᚐRun(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RunUpdate_run(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RunUpdate",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PipelineRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _StageExecution_id(ctx context.Context, field graphql.CollectedField, obj *db.StageExecution) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -12775,6 +13363,94 @@ func (ec *executionContext) fieldContext_Subscription_runProgress(ctx context.Co
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Subscription_runProgress_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_runsChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_runsChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().RunsChanged(ctx, fc.Args["filter"].(*PipelineRunFilter), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *RunUpdate) graphql.Marshaler {
+			return ec.marshalNRunUpdate2ᚖpenstockᚋgraphᚐRunUpdate(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_runsChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RunUpdate(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_runsChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Subscription_incidentsChanged(ctx context.Context, field graphql.CollectedField) (ret func(ctx context.Context) graphql.Marshaler) {
+	return graphql.ResolveFieldStream(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Subscription_incidentsChanged(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Subscription().IncidentsChanged(ctx, fc.Args["filter"].(*IncidentFilter), fc.Args["after"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *IncidentUpdate) graphql.Marshaler {
+			return ec.marshalNIncidentUpdate2ᚖpenstockᚋgraphᚐIncidentUpdate(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Subscription_incidentsChanged(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Subscription",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_IncidentUpdate(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Subscription_incidentsChanged_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -17282,6 +17958,11 @@ func (ec *executionContext) _IncidentConnection(ctx context.Context, sel ast.Sel
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._IncidentConnection_totalCount(ctx, field, obj)
 				})
+		case "changesCursor":
+			out.Values[i] = ec._IncidentConnection_changesCursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -17318,6 +17999,64 @@ func (ec *executionContext) _IncidentEdge(ctx context.Context, sel ast.Selection
 		case "node":
 			out.Values[i] = ec._IncidentEdge_node(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var incidentUpdateImplementors = []string{"IncidentUpdate"}
+
+func (ec *executionContext) _IncidentUpdate(ctx context.Context, sel ast.SelectionSet, obj *IncidentUpdate) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, incidentUpdateImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("IncidentUpdate")
+		case "cursor":
+			out.Values[i] = ec._IncidentUpdate_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._IncidentUpdate_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resyncRequired":
+			out.Values[i] = ec._IncidentUpdate_resyncRequired(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "id":
+			out.Values[i] = ec._IncidentUpdate_id(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._IncidentUpdate_status(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "incident":
+			out.Values[i] = ec._IncidentUpdate_incident(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
 		default:
@@ -18087,6 +18826,11 @@ func (ec *executionContext) _PipelineRunConnection(ctx context.Context, sel ast.
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._PipelineRunConnection_totalCount(ctx, field, obj)
 				})
+		case "changesCursor":
+			out.Values[i] = ec._PipelineRunConnection_changesCursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -18584,6 +19328,69 @@ func (ec *executionContext) _RunStatusChanged(ctx context.Context, sel ast.Selec
 	return out
 }
 
+var runUpdateImplementors = []string{"RunUpdate"}
+
+func (ec *executionContext) _RunUpdate(ctx context.Context, sel ast.SelectionSet, obj *RunUpdate) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, runUpdateImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RunUpdate")
+		case "cursor":
+			out.Values[i] = ec._RunUpdate_cursor(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "at":
+			out.Values[i] = ec._RunUpdate_at(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "resyncRequired":
+			out.Values[i] = ec._RunUpdate_resyncRequired(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "id":
+			out.Values[i] = ec._RunUpdate_id(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "runId":
+			out.Values[i] = ec._RunUpdate_runId(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._RunUpdate_status(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "run":
+			out.Values[i] = ec._RunUpdate_run(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var stageExecutionImplementors = []string{"StageExecution", "Node"}
 
 func (ec *executionContext) _StageExecution(ctx context.Context, sel ast.SelectionSet, obj *db.StageExecution) graphql.Marshaler {
@@ -18828,6 +19635,10 @@ func (ec *executionContext) _Subscription(ctx context.Context, sel ast.Selection
 	switch fields[0].Name {
 	case "runProgress":
 		return ec._Subscription_runProgress(ctx, fields[0])
+	case "runsChanged":
+		return ec._Subscription_runsChanged(ctx, fields[0])
+	case "incidentsChanged":
+		return ec._Subscription_incidentsChanged(ctx, fields[0])
 	default:
 		panic("unknown field " + strconv.Quote(fields[0].Name))
 	}
@@ -20082,6 +20893,14 @@ var (
 	}
 )
 
+func (ec *executionContext) marshalNIncidentUpdate2ᚖpenstockᚋgraphᚐIncidentUpdate(ctx context.Context, sel ast.SelectionSet, v *IncidentUpdate) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "IncidentUpdate!")
+		return graphql.Null
+	}
+	return ec._IncidentUpdate(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNInt2int(ctx context.Context, v any) (int, error) {
 	res, err := graphql.UnmarshalInt(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -20430,6 +21249,14 @@ var (
 		db.TriggerSchedule: "SCHEDULE",
 	}
 )
+
+func (ec *executionContext) marshalNRunUpdate2ᚖpenstockᚋgraphᚐRunUpdate(ctx context.Context, sel ast.SelectionSet, v *RunUpdate) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "RunUpdate!")
+		return graphql.Null
+	}
+	return ec._RunUpdate(ctx, sel, v)
+}
 
 func (ec *executionContext) unmarshalNScope2penstockᚋauthᚐScope(ctx context.Context, v any) (auth.Scope, error) {
 	tmp, err := graphql.UnmarshalString(v)
@@ -21243,6 +22070,40 @@ func (ec *executionContext) marshalOIncidentStatus2ᚕpenstockᚋdbᚐIncidentSt
 	return ret
 }
 
+func (ec *executionContext) unmarshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus(ctx context.Context, v any) (*db.IncidentStatus, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus(ctx context.Context, sel ast.SelectionSet, v *db.IncidentStatus) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus[*v])
+	return res
+}
+
+var (
+	unmarshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus = map[string]db.IncidentStatus{
+		"OPEN":         db.IncidentOpen,
+		"ACKNOWLEDGED": db.IncidentAcknowledged,
+		"RESOLVED":     db.IncidentResolved,
+		"CLOSED":       db.IncidentClosed,
+	}
+	marshalOIncidentStatus2ᚖpenstockᚋdbᚐIncidentStatus = map[db.IncidentStatus]string{
+		db.IncidentOpen:         "OPEN",
+		db.IncidentAcknowledged: "ACKNOWLEDGED",
+		db.IncidentResolved:     "RESOLVED",
+		db.IncidentClosed:       "CLOSED",
+	}
+)
+
 func (ec *executionContext) unmarshalOInt2ᚖint32(ctx context.Context, v any) (*int32, error) {
 	if v == nil {
 		return nil, nil
@@ -21465,6 +22326,44 @@ func (ec *executionContext) marshalORunStatus2ᚕpenstockᚋdbᚐRunStatusᚄ(ct
 
 	return ret
 }
+
+func (ec *executionContext) unmarshalORunStatus2ᚖpenstockᚋdbᚐRunStatus(ctx context.Context, v any) (*db.RunStatus, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := unmarshalORunStatus2ᚖpenstockᚋdbᚐRunStatus[tmp]
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalORunStatus2ᚖpenstockᚋdbᚐRunStatus(ctx context.Context, sel ast.SelectionSet, v *db.RunStatus) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(marshalORunStatus2ᚖpenstockᚋdbᚐRunStatus[*v])
+	return res
+}
+
+var (
+	unmarshalORunStatus2ᚖpenstockᚋdbᚐRunStatus = map[string]db.RunStatus{
+		"PENDING":   db.RunPending,
+		"RUNNING":   db.RunRunning,
+		"COMPLETED": db.RunCompleted,
+		"PARTIAL":   db.RunPartial,
+		"FAILED":    db.RunFailed,
+		"CANCELLED": db.RunCancelled,
+	}
+	marshalORunStatus2ᚖpenstockᚋdbᚐRunStatus = map[db.RunStatus]string{
+		db.RunPending:   "PENDING",
+		db.RunRunning:   "RUNNING",
+		db.RunCompleted: "COMPLETED",
+		db.RunPartial:   "PARTIAL",
+		db.RunFailed:    "FAILED",
+		db.RunCancelled: "CANCELLED",
+	}
+)
 
 func (ec *executionContext) unmarshalORunTrigger2ᚖpenstockᚋdbᚐTrigger(ctx context.Context, v any) (*db.Trigger, error) {
 	if v == nil {

@@ -63,19 +63,19 @@ func (r *queryResolver) Incident(ctx context.Context, id string) (*db.Incident, 
 }
 
 func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) (*Connection[db.Incident], error) {
-	var f db.IncidentFilter
-	if filter != nil {
-		f = db.IncidentFilter{
-			Status: filter.Status.Value(), Severity: given(filter.Severity), Host: given(filter.Host),
-			AlertName: given(filter.AlertName), Search: given(filter.Search),
-		}
-	}
+	f := incidentFilter(filter)
 	var err error
 	if f.Page, err = incidentList.page(first, after, last, before); err != nil {
 		return nil, err
 	}
+	cursor, err := r.listCursor(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c, err := r.store.Incidents(ctx, f)
-	return connect(incidentList, c, func(ctx context.Context) (int, error) { return r.store.CountIncidents(ctx, f) }), err
+	out := connect(incidentList, c, func(ctx context.Context) (int, error) { return r.store.CountIncidents(ctx, f) })
+	out.ChangesCursor = cursor
+	return out, err
 }
 
 func (r *queryResolver) Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter) (*Connection[db.Alert], error) {

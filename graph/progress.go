@@ -62,35 +62,30 @@ func follow(ctx context.Context, runID string, from int64, first []RunEvent, eve
 		out <- ev
 	}
 	passed := from
-	pass := func(seq int64, ev RunEvent) bool {
-		late := time.NewTimer(patience)
-		defer late.Stop()
-		select {
-		case out <- ev:
-			passed = seq
-			return true
-		case <-late.C:
-		case <-ctx.Done():
+	send := func(seq int64, ev RunEvent) bool {
+		if !pass(ctx, out, ev, patience) {
+			return false
 		}
-		return false
+		passed = seq
+		return true
 	}
 	go func() { // ends with ctx, which the transport cancels when the operation ends
 		defer close(out)
 		var end *db.RunEvent // an end is the run's last event, unless the run was retried
 		for ev, err := range events {
-			if err != nil || end != nil && !pass(end.Sequence, statusChanged(*end)) {
+			if err != nil || end != nil && !send(end.Sequence, statusChanged(*end)) {
 				end = nil
 				resync(ctx, out, runID, passed)
 				return
 			}
 			if end = nil; ev.Kind == engine.EventRun && db.RunStatus(ev.Status).Terminal() {
 				end = &ev
-			} else if !pass(ev.Sequence, eventOf(ev)) {
+			} else if !send(ev.Sequence, eventOf(ev)) {
 				resync(ctx, out, runID, passed)
 				return
 			}
 		}
-		if end != nil && !pass(end.Sequence, &RunFinished{progressOf(*end), end.Status}) {
+		if end != nil && !send(end.Sequence, &RunFinished{progressOf(*end), end.Status}) {
 			resync(ctx, out, runID, passed)
 		}
 	}()

@@ -47,6 +47,22 @@ func (r *subscriptionResolver) RunProgress(ctx context.Context, runID string, af
 	return follow(ctx, runID, from, first, r.engine.Watch(ctx, runID, from), r.patience), nil
 }
 
+func (r *subscriptionResolver) RunsChanged(ctx context.Context, filter *PipelineRunFilter, after *string) (<-chan *RunUpdate, error) {
+	from, err := r.changesFrom(ctx, after)
+	if err != nil {
+		return nil, err
+	}
+	return followChanges(ctx, from, r.engine.WatchChanges(ctx, from), runChanges(runFilter(filter)), r.patience), nil
+}
+
+func (r *subscriptionResolver) IncidentsChanged(ctx context.Context, filter *IncidentFilter, after *string) (<-chan *IncidentUpdate, error) {
+	from, err := r.changesFrom(ctx, after)
+	if err != nil {
+		return nil, err
+	}
+	return followChanges(ctx, from, r.engine.WatchChanges(ctx, from), incidentChanges(incidentFilter(filter)), r.patience), nil
+}
+
 func (r *Resolver) RunFinished() RunFinishedResolver { return &runFinishedResolver{r} }
 
 func (r *Resolver) RunStatusChanged() RunStatusChangedResolver { return &runStatusChangedResolver{r} }

@@ -63,8 +63,14 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 	if f.Page, err = runList.page(first, after, last, before); err != nil {
 		return nil, err
 	}
+	cursor, err := r.listCursor(ctx)
+	if err != nil {
+		return nil, err
+	}
 	c, err := r.store.Runs(ctx, f)
-	return connect(runList, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) }), err
+	out := connect(runList, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) })
+	out.ChangesCursor = cursor
+	return out, err
 }
 
 func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, after *string, last *int32, before *string) (*AlertConnection, error) {

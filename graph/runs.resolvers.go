@@ -127,16 +127,7 @@ func (r *queryResolver) Run(ctx context.Context, runID string) (*db.Run, error) 
 }
 
 func (r *queryResolver) Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) (*Connection[db.Run], error) {
-	var f db.RunFilter
-	if filter != nil {
-		f = db.RunFilter{
-			Status: filter.Status.Value(), Source: given(filter.Source), Environment: given(filter.Environment),
-			DefinitionName: given(filter.Definition), IncidentID: incidentNode.key(given(filter.IncidentID)),
-			Trigger: given(filter.Trigger), TraceID: given(filter.TraceID),
-			CreatedAfter: given(filter.CreatedAfter), CreatedBefore: given(filter.CreatedBefore), Search: given(filter.Search),
-		}
-	}
-	return r.runs(ctx, f, first, after, last, before)
+	return r.runs(ctx, runFilter(filter), first, after, last, before)
 }
 
 func (r *stageExecutionResolver) ID(ctx context.Context, obj *db.StageExecution) (string, error) {
