@@ -5,11 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 
 	"penstock/engine"
 )
@@ -21,21 +19,22 @@ func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out i
 		return err
 	}
 	var problems []error
-	for _, channels := range []bool{true, false} {
-		for _, path := range slices.Sorted(maps.Keys(files)) {
-			if (files[path].Driver != "") != channels {
-				continue
+	channels := true
+	for _, path := range engine.FileOrder(files) {
+		if channels && files[path].Driver == "" {
+			if channels = false; len(problems) > 0 {
+				break // definitions may name the channels that are missing now
 			}
-			what, err := s.applyOne(ctx, files[path], dryRun)
-			if err != nil {
-				problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
-				continue
-			}
-			_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
 		}
-		if len(problems) > 0 {
-			return errors.Join(problems...)
+		what, err := s.applyOne(ctx, files[path], dryRun)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
+			continue
 		}
+		_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
+	}
+	if len(problems) > 0 {
+		return errors.Join(problems...)
 	}
 	if !prune {
 		return nil
@@ -93,18 +92,21 @@ func (s remote) prune(ctx context.Context, files map[string]engine.AppliedFile, 
 	if _, err := s.call(ctx, http.MethodGet, "/orchestration/definitions/", nil, &list); err != nil {
 		return err
 	}
+	var gone []string
 	for _, d := range list.Definitions {
 		switch {
 		case keep[d.Name]:
-			continue
 		case dryRun:
 			_, _ = fmt.Fprintf(out, "definition %s would be deleted\n", d.Name)
-			continue
+		default:
+			gone = append(gone, d.Name)
 		}
-		if _, err := s.call(ctx, http.MethodDelete, "/orchestration/definitions/"+url.PathEscape(d.Name)+"/", nil, nil); err != nil {
-			return err
-		}
-		_, _ = fmt.Fprintf(out, "definition %s deleted\n", d.Name)
 	}
-	return nil
+	return engine.DeleteAll(gone, func(name string) (used bool, err error) {
+		status, err := s.call(ctx, http.MethodDelete, "/orchestration/definitions/"+url.PathEscape(name)+"/", nil, nil)
+		if err == nil {
+			_, _ = fmt.Fprintf(out, "definition %s deleted\n", name)
+		}
+		return status == http.StatusConflict, err
+	})
 }

@@ -67,7 +67,7 @@ func validateFile(ctx context.Context, c *cli.Command, file string) ([]definitio
 	}
 	_, issues := definition.Check(data, catalog)
 	for i := range issues {
-		if issues[i].Code == definition.CodeUnknownChannel {
+		if issues[i].Code == definition.CodeUnknownChannel || issues[i].Code == definition.CodeUnknownDefinition {
 			issues[i].Severity = definition.SeverityWarning
 		}
 	}

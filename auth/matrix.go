@@ -112,6 +112,7 @@ var matrix = map[string]Scope{
 	"Decision.incident":           Read,
 	"Decision.delivery":           Read,
 	"Incident.decisions":          Read,
+	"PipelineRun.childRuns":       Read,
 	"Incident.alerts":             Read,
 	"Incident.runs":               Read,
 	"Alert.incident":              Read,

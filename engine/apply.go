@@ -13,6 +13,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tidwall/gjson"
+
 	"penstock/db"
 	"penstock/drivers/alerts/strictjson"
 	"penstock/engine/definition"
@@ -42,12 +44,8 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	if err := e.checkFiles(ctx, files); err != nil {
 		return err
 	}
-	paths := slices.Sorted(maps.Keys(files))
-	slices.SortStableFunc(paths, func(a, b string) int { // channels first: definitions name them
-		return boolRank(files[b].Driver != "") - boolRank(files[a].Driver != "")
-	})
 	keep := map[string]bool{}
-	for _, path := range paths {
+	for _, path := range FileOrder(files) {
 		f := files[path]
 		what := f.kind() + " " + f.Name + " would be saved"
 		if !dryRun {
@@ -64,6 +62,41 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	return e.prune(ctx, keep, dryRun, out)
 }
 
+// FileOrder is the order in which files are applied: channels first, because definitions name them,
+// and definitions behind those that they run.
+func FileOrder(files map[string]AppliedFile) []string {
+	paths := slices.Sorted(maps.Keys(files))
+	byName := map[string]string{}
+	for _, path := range paths {
+		if f := files[path]; f.Driver == "" {
+			byName[f.Name] = path
+		}
+	}
+	var order []string
+	placed := map[string]bool{"": true}
+	var place func(path string)
+	place = func(path string) {
+		if placed[path] {
+			return
+		}
+		placed[path] = true
+		for _, node := range gjson.GetBytes(files[path].Config, "nodes").Array() {
+			if node.Get("type").String() == "pipeline" {
+				place(byName[node.Get("config.definition").String()])
+			}
+		}
+		order = append(order, path)
+	}
+	for _, channels := range []bool{true, false} {
+		for _, path := range paths {
+			if (files[path].Driver != "") == channels {
+				place(path)
+			}
+		}
+	}
+	return order
+}
+
 func (f AppliedFile) kind() string {
 	if f.Driver != "" {
 		return "channel"
@@ -71,7 +104,7 @@ func (f AppliedFile) kind() string {
 	return "definition"
 }
 
-// checkFiles checks all files before anything is written, as if their channels existed already.
+// checkFiles checks all files before anything is written, as if what they hold existed already.
 func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) error {
 	catalog, err := e.Catalog(ctx)
 	if err != nil {
@@ -102,8 +135,20 @@ func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) e
 		}
 		catalog.Channels[f.Name] = definition.Channel{Driver: f.Driver, IsActive: f.IsActive == nil || *f.IsActive}
 	}
+	catalog.Callees = map[definition.Call]definition.Callee{}
+	for _, f := range files {
+		if f.Driver == "" {
+			catalog.Callees[definition.Call{Definition: f.Name}] = definition.Callee{
+				IsActive: f.IsActive == nil || *f.IsActive, Calls: definition.Calls(f.Config, catalog.Types),
+			}
+		}
+	}
 	for _, path := range paths {
 		if f := files[path]; f.Driver == "" {
+			if err := e.findCallees(ctx, catalog, f.Config); err != nil {
+				return err
+			}
+			catalog.Name = f.Name
 			_, issues := definition.Check(f.Config, catalog)
 			if _, err := check(issues); err != nil {
 				report(path, err)
@@ -203,15 +248,40 @@ func (e *Engine) prune(ctx context.Context, keep map[string]bool, dryRun bool, o
 		}
 		page.After = list.Cursors[len(list.Cursors)-1]
 	}
-	for _, name := range gone {
-		if dryRun {
+	if dryRun {
+		for _, name := range gone {
 			_, _ = fmt.Fprintf(out, "definition %s would be deleted\n", name)
-			continue
 		}
-		if err := e.DeleteDefinition(ctx, name, nil); err != nil {
-			return err
+		return nil
+	}
+	return DeleteAll(gone, func(name string) (bool, error) {
+		err := e.DeleteDefinition(ctx, name, nil)
+		if err == nil {
+			_, _ = fmt.Fprintf(out, "definition %s deleted\n", name)
 		}
-		_, _ = fmt.Fprintf(out, "definition %s deleted\n", name)
+		return fault.Is(err, fault.Conflict), err
+	})
+}
+
+// DeleteAll deletes definitions of which some run others. One that is still used is tried again when
+// others are gone.
+func DeleteAll(names []string, remove func(name string) (used bool, err error)) error {
+	for len(names) > 0 {
+		var left []string
+		var conflict error
+		for _, name := range names {
+			used, err := remove(name)
+			switch {
+			case used:
+				left, conflict = append(left, name), err
+			case err != nil:
+				return err
+			}
+		}
+		if len(left) == len(names) {
+			return conflict
+		}
+		names = left
 	}
 	return nil
 }

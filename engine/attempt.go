@@ -35,13 +35,15 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 			o.err = fault.New(fault.Internal, "The node stopped with an internal error; the server's log has the details.")
 		}
 	}()
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-	case <-ctx.Done():
-		return outcome{index: index, err: context.Cause(ctx)}
-	case <-e.stopping:
-		return outcome{index: index, err: errStopping}
+	if !p.plan.types[node.Type].Waits { // or what it waits for might find no slot
+		select {
+		case e.slots <- struct{}{}:
+			defer func() { <-e.slots }()
+		case <-ctx.Done():
+			return outcome{index: index, err: context.Cause(ctx)}
+		case <-e.stopping:
+			return outcome{index: index, err: errStopping}
+		}
 	}
 	if p.plan.types[node.Type].SideEffects {
 		// What others will see must not happen before everything up to here is durable.
@@ -49,12 +51,18 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 			return outcome{index: index, err: err}
 		}
 	}
-	limited, cancel := context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
+	limited, cancel := ctx, context.CancelFunc(func() {})
+	if node.Timeout > 0 {
+		limited, cancel = context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
+	}
 	defer cancel()
 	o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
 	o.taken = in.Services.(*services).taken
 	if o.err != nil && errors.Is(context.Cause(limited), errTimeout) {
 		o.err = fault.Retry(fault.Wrap(o.err, fault.Unavailable, "No answer within %s (timeout_seconds).", node.Timeout), 0)
+	}
+	if o.err != nil && ctx.Err() != nil {
+		o.err = context.Cause(ctx) // cancelled or stopping: whatever the node made of it
 	}
 	if o.output.Data != nil {
 		raw, err := json.Marshal(o.output.Data)
@@ -97,7 +105,7 @@ func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time
 		Key:     idempotencyKey(p.run, node.ID),
 		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
 		Vars:     p.vars(node, now),
-		Services: &services{e: p.e, run: *p.run, plan: p.plan, batch: p.data.batch, intake: p.data.intake},
+		Services: &services{e: p.e, run: *p.run, nodeID: node.ID, plan: p.plan, batch: p.data.batch, intake: p.data.intake},
 		Log: func(line string) {
 			p.write(db.RunWrite{}, event(EventLog, node.ID, attempt, "", line))
 		},

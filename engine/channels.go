@@ -123,7 +123,9 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 // DeleteChannel removes a channel and its secrets. One that an active definition names is kept
 // (fault.Conflict): deliveries for that definition would be refused from then on.
 func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
-	users, err := e.usersOf(ctx, name)
+	users, err := e.usersOf(ctx, func(node gjson.Result) bool {
+		return node.Get("config.channel").String() == name && !node.Get("config.driver").Exists()
+	})
 	if err != nil {
 		return err
 	}
@@ -138,8 +140,8 @@ func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
 	return err
 }
 
-// usersOf lists the active definitions whose newest version names the channel.
-func (e *Engine) usersOf(ctx context.Context, channel string) (names []string, err error) {
+// usersOf lists the active definitions whose newest version has a node that uses something.
+func (e *Engine) usersOf(ctx context.Context, uses func(node gjson.Result) bool) (names []string, err error) {
 	active := true
 	for page := (db.Page{First: 200}); ; {
 		list, err := e.store.Definitions(ctx, db.DefinitionFilter{Active: &active, Page: page})
@@ -147,11 +149,8 @@ func (e *Engine) usersOf(ctx context.Context, channel string) (names []string, e
 			return nil, err
 		}
 		for _, d := range list.Items {
-			for _, node := range gjson.GetBytes(d.Config, "nodes").Array() {
-				if node.Get("config.channel").String() == channel && !node.Get("config.driver").Exists() {
-					names = append(names, d.Name)
-					break
-				}
+			if slices.ContainsFunc(gjson.GetBytes(d.Config, "nodes").Array(), uses) {
+				names = append(names, d.Name)
 			}
 		}
 		if !list.HasNext {
@@ -305,6 +304,7 @@ func buildKind[T any](ctx context.Context, e *Engine, k drivers.Kind[T], config 
 type services struct {
 	e      *Engine
 	run    db.Run
+	nodeID string
 	plan   *plan
 	batch  *parsed
 	intake *intakeOutcome // of a run whose delivery has been taken in

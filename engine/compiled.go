@@ -120,7 +120,10 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 		return nil, err
 	}
 	catalog.Name = version.DefinitionName
-	checked, issues := definition.Check(version.Config, catalog)
+	checked, issues, err := e.checked(ctx, catalog, version.Config)
+	if err != nil {
+		return nil, err
+	}
 	if _, err := check(issues); err != nil {
 		return nil, err
 	}

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -94,9 +96,54 @@ func (e *Engine) Validate(ctx context.Context, name string, config []byte) (Vali
 	if err != nil {
 		return Validation{}, err
 	}
-	_, issues := definition.Check(config, catalog)
+	_, issues, err := e.checked(ctx, catalog, config)
+	if err != nil {
+		return Validation{}, err
+	}
 	v, _ := check(issues)
 	return v, nil
+}
+
+// checked checks a configuration against a catalog and the definitions that it runs.
+func (e *Engine) checked(ctx context.Context, catalog definition.Catalog, config json.RawMessage) (*definition.Plan, []definition.Issue, error) {
+	catalog.Callees = map[definition.Call]definition.Callee{}
+	if err := e.findCallees(ctx, catalog, config); err != nil {
+		return nil, nil, err
+	}
+	plan, issues := definition.Check(config, catalog)
+	return plan, issues, nil
+}
+
+// findCallees adds to the catalog what a configuration calls, and what that calls.
+func (e *Engine) findCallees(ctx context.Context, catalog definition.Catalog, config json.RawMessage) error {
+	if !bytes.Contains(config, []byte("pipeline")) {
+		return nil // the only type that calls
+	}
+	for _, call := range definition.Calls(config, catalog.Types) {
+		for _, c := range []definition.Call{{Definition: call.Definition}, call} {
+			if _, found := catalog.Callees[c]; found {
+				continue
+			}
+			def, err := e.store.Definition(ctx, c.Definition)
+			if err == nil && c.Version != 0 {
+				var version *db.PipelineDefinitionVersion
+				if version, err = e.store.DefinitionVersionByNumber(ctx, def.ID, c.Version); err == nil {
+					def.Config = version.Config
+				}
+			}
+			if fault.Is(err, fault.NotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			catalog.Callees[c] = definition.Callee{IsActive: def.IsActive, Calls: definition.Calls(def.Config, catalog.Types)}
+			if err := e.findCallees(ctx, catalog, def.Config); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // about says which field of the caller's input the problem is in.
@@ -120,7 +167,10 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 		if err != nil {
 			return nil, false, nil, err
 		}
-		plan, issues := definition.Check(in.Config, catalog)
+		plan, issues, err := e.checked(ctx, catalog, in.Config)
+		if err != nil {
+			return nil, false, nil, err
+		}
 		v, err := check(issues)
 		if err != nil {
 			return nil, false, nil, err
@@ -145,6 +195,11 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 	} else if in.MustCreate {
 		return nil, false, nil, about("config", fault.New(fault.Invalid, "config is required to create a definition."))
 	}
+	if in.IsActive != nil && !*in.IsActive {
+		if err := e.notCalled(ctx, in.Name); err != nil {
+			return nil, false, nil, err
+		}
+	}
 	def, created, err = e.store.SaveDefinition(ctx, save)
 	if err != nil {
 		return nil, false, nil, err
@@ -153,11 +208,27 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 	return def, created, warnings, nil
 }
 
-// DeleteDefinition frees the name. Runs that are under way finish; their versions stay.
+// DeleteDefinition frees the name. Runs that are under way finish; their versions stay. One that an
+// active definition runs is kept (fault.Conflict).
 func (e *Engine) DeleteDefinition(ctx context.Context, name string, expectedVersion *int) error {
+	if err := e.notCalled(ctx, name); err != nil {
+		return err
+	}
 	err := e.store.DeleteDefinition(ctx, name, expectedVersion)
 	e.compiled.forget()
 	return err
+}
+
+// notCalled is a fault.Conflict if an active definition runs the named one: it could not be run any more.
+func (e *Engine) notCalled(ctx context.Context, name string) error {
+	users, err := e.usersOf(ctx, func(node gjson.Result) bool {
+		return node.Get("type").String() == "pipeline" && node.Get("config.definition").String() == name
+	})
+	users = slices.DeleteFunc(users, func(user string) bool { return user == name }) // an older version of itself
+	if err != nil || len(users) == 0 {
+		return err
+	}
+	return fault.New(fault.Conflict, "The pipeline definition %q is run by %s. Change them first, or make them inactive.", name, strings.Join(users, ", "))
 }
 
 // secretSettings are the node settings whose schema depends on a driver or provider named beside them.

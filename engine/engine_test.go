@@ -77,7 +77,7 @@ func (s *script) types() []engine.NodeType {
 			Build: func(json.RawMessage) (engine.Node, error) { return node, nil },
 		}
 	}
-	return []engine.NodeType{kind("step", false, false, s), kind("effect", false, true, s), kind("fork", true, false, s), kind("ingest", false, false, ingest{})}
+	return []engine.NodeType{kind("step", false, false, s), kind("effect", false, true, s), kind("fork", true, false, s), kind("ingest", false, false, ingest{}), callerType()}
 }
 
 // ingest is the smallest node that takes a delivery in.

@@ -94,6 +94,24 @@ type IntakeResult struct {
 	Alerts                                       []map[string]any // of this delivery for IncidentID, plain data
 }
 
+// SubRun is what a node runs: a definition, version 0 for the newest.
+type SubRun struct {
+	Definition string
+	Version    int
+	Payload    json.RawMessage
+	Wait       bool
+}
+
+// SubRunResult is a run that a node started: as it ended, or as it is if nobody waits.
+type SubRunResult struct {
+	RunID, Definition string
+	Version           int
+	Status            db.RunStatus
+	Error             string
+	Failed            []string        // nodes that failed
+	Final             []ai.NodeOutput // results of the nodes that nothing follows
+}
+
 // Services is what the engine does for nodes.
 type Services interface {
 	// Intake takes the run's delivery in (once, however often it is called): alerts, incidents, and
@@ -109,6 +127,9 @@ type Services interface {
 	Driver(ctx context.Context, kind string, config json.RawMessage) (notify.Driver, error)
 	// Provider builds an analyser from settings written in a definition, references resolved.
 	Provider(ctx context.Context, kind string, config json.RawMessage) (ai.Provider, error)
+	// SubRun starts a run of another definition for this node, and waits for its end if asked to. However
+	// often it is called for a node of a run, it is one run.
+	SubRun(ctx context.Context, in SubRun) (SubRunResult, error)
 	// PublicURL is the address people reach Penstock at, "" if none is configured.
 	PublicURL() string
 }

@@ -290,21 +290,9 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 	if strings.HasPrefix(in.IdempotencyKey, tickKey) {
 		return nil, about("idempotency_key", fault.New(fault.Invalid, "Idempotency keys that begin with %q belong to schedules. Use another one.", tickKey))
 	}
-	target := e.compiled.byName(ctx, e, in.Definition)
-	if target.err != nil {
-		return nil, target.err
-	}
-	if in.Version != 0 && in.Version != target.def.Version {
-		version, err := e.store.DefinitionVersionByNumber(ctx, target.def.ID, in.Version)
-		if fault.Is(err, fault.NotFound) {
-			err = about("version", fault.Wrap(err, fault.NotFound, "%s", fault.Of(err).Message))
-		}
-		if err != nil {
-			return nil, err
-		}
-		if target.plan, err = e.compiled.version(ctx, e, version.ID); err != nil {
-			return nil, err
-		}
+	def, plan, err := e.runnable(ctx, in.Definition, in.Version)
+	if err != nil {
+		return nil, err
 	}
 	var payload any = map[string]any{}
 	if len(in.Payload) > 0 {
@@ -315,15 +303,12 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 		payload = expr.Plain(doc)
 	}
 	if in.IdempotencyKey != "" {
-		earlier, err := e.store.RunByIdempotencyKey(ctx, target.def.ID, in.IdempotencyKey)
+		earlier, err := e.store.RunByIdempotencyKey(ctx, def.ID, in.IdempotencyKey)
 		if err == nil || !fault.Is(err, fault.NotFound) {
 			return earlier, err
 		}
 	}
-	run := newRun(target.def, target.plan.versionID, time.Now().UTC().Truncate(time.Microsecond))
-	if in.Version != 0 {
-		run.DefinitionVersion = in.Version
-	}
+	run := newRun(def, plan.versionID, time.Now().UTC().Truncate(time.Microsecond))
 	run.TraceID, run.Source, run.Environment = or(in.TraceID, newID()), or(in.Source, "api"), or(in.Environment, "production")
 	run.Trigger, run.IncidentID, run.IdempotencyKey = in.Trigger, in.IncidentID, in.IdempotencyKey
 	run.Payload, run.CreatedBy = in.Payload, in.Actor
@@ -343,17 +328,36 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 	if err != nil {
 		return nil, err
 	}
-	e.fresh.Store(run.ID, e.prepare(run, target.plan, data, release))
+	e.fresh.Store(run.ID, e.prepare(run, plan, data, release))
 	if err := e.store.Accept(ctx, db.Acceptance{Runs: []db.Run{run}}); err != nil {
 		e.fresh.Delete(run.ID)
 		release()
 		if in.IdempotencyKey != "" && fault.Is(err, fault.Conflict) {
-			return e.store.RunByIdempotencyKey(ctx, target.def.ID, in.IdempotencyKey)
+			return e.store.RunByIdempotencyKey(ctx, def.ID, in.IdempotencyKey)
 		}
 		return nil, err
 	}
 	e.startSoon(run)
 	return &run, nil
+}
+
+// runnable is a definition as it can be run now, in one of its versions; 0 is the newest.
+func (e *Engine) runnable(ctx context.Context, name string, version int) (*db.PipelineDefinition, *plan, error) {
+	target := e.compiled.byName(ctx, e, name)
+	if target.err != nil || version == 0 || version == target.def.Version {
+		return target.def, target.plan, target.err
+	}
+	stored, err := e.store.DefinitionVersionByNumber(ctx, target.def.ID, version)
+	if fault.Is(err, fault.NotFound) {
+		err = about("version", fault.Wrap(err, fault.NotFound, "%s", fault.Of(err).Message))
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	pinned := *target.def
+	pinned.Version = version
+	plan, err := e.compiled.version(ctx, e, stored.ID)
+	return &pinned, plan, err
 }
 
 // maxWord bounds what callers name freely and lists show in a column.

@@ -49,10 +49,7 @@ func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
 		ScheduledAt: moment(r.ScheduledAt), CreatedAt: r.CreatedAt, StartedAt: moment(r.StartedAt), FinishedAt: moment(r.FinishedAt),
 		DurationMS: span(r.StartedAt, r.FinishedAt),
 	}
-	newest := map[string]db.StageExecution{}
-	for _, s := range stages {
-		newest[s.NodeID] = s // stages come by attempt
-	}
+	newest := newestOf(stages)
 	last := slices.SortedFunc(func(yield func(db.StageExecution) bool) {
 		for _, s := range newest {
 			if !yield(s) {
@@ -97,6 +94,9 @@ func waitsFor(r *db.Run, newest map[string]db.StageExecution) (what string, sinc
 		switch {
 		case s.Status == db.StageRunning && (rank < 2 || s.StartedAt.Before(since)):
 			rank, what, since = 2, fmt.Sprintf("%s (%s) to finish attempt %d", s.NodeID, s.NodeType, s.Attempt), s.StartedAt
+			if s.NodeType == "pipeline" {
+				what = fmt.Sprintf("%s (pipeline): the run %s to end", s.NodeID, subRunID(r.ID, s.NodeID))
+			}
 		case s.Status == db.StageRetrying && rank < 1:
 			rank, what, since = 1, fmt.Sprintf("attempt %d of %s (%s) at %s", s.Attempt+1, s.NodeID, s.NodeType, s.NotBefore.UTC().Format(time.RFC3339)), s.FinishedAt
 		}

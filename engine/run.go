@@ -57,6 +57,7 @@ type nodeState struct {
 	begun         bool // an attempt has started since the run began or was continued
 	failures      int
 	interruptions int
+	since         time.Time // start of an attempt that goes on from before a restart
 	running       bool
 	notBefore     time.Time
 	final         bool
@@ -351,7 +352,10 @@ func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time
 	st.begun, st.status = true, db.StageRunning
 	row := p.row(node, st)
 	row.Status, row.StartedAt = db.StageRunning, now
-	p.data.startedAt[node.ID] = now
+	if !st.since.IsZero() {
+		row.StartedAt, st.since = st.since, time.Time{}
+	}
+	p.data.startedAt[node.ID] = row.StartedAt
 	w.Stages = append(w.Stages, row)
 	p.write(w, event(EventStage, node.ID, st.attempt, string(db.StageRunning), ""))
 }

@@ -145,6 +145,10 @@ func (e *Engine) restore(ctx context.Context, run *db.Run) (*progress, error) {
 			continue
 		}
 		node := &plan.Nodes[plan.ByID[row.NodeID]]
+		if row.Status == db.StageRunning && plan.types[node.Type].Waits { // it goes on waiting
+			st.attempt, st.begun, st.since = row.Attempt-1, true, row.StartedAt
+			continue
+		}
 		if row.Status == db.StageRunning {
 			row.Status, row.FinishedAt = db.StageFailed, time.Now().UTC()
 			row.Errors = []string{interruptedText}

@@ -11,7 +11,7 @@ import (
 )
 
 // Cancel ends a run at once, whichever process works it: what is running is interrupted, what is
-// late is refused. fault.Conflict if it has ended already.
+// late is refused, and runs that it waits for are cancelled too. fault.Conflict if it has ended already.
 func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.Run, error) {
 	text := "Cancelled"
 	if actor != "" {
@@ -27,6 +27,17 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 	e.heard(db.Notification{Channel: db.ControlChannel, Payload: runID})
 	if err := e.store.Notify(ctx, db.ControlChannel, runID); err != nil {
 		e.log.Warn("tell other processes of a cancel", "run_id", runID, "error", err)
+	}
+	stages, err := e.store.Stages(ctx, runID)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range stages {
+		if s.Status == db.StageCancelled && e.catalog.Types[s.NodeType].Waits {
+			if err := e.cancelSubRun(ctx, runID, s.NodeID); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return run, nil
 }
@@ -46,10 +57,7 @@ func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error
 	if err != nil {
 		return nil, err
 	}
-	newest := map[string]db.StageExecution{}
-	for _, s := range stages {
-		newest[s.NodeID] = s
-	}
+	newest := newestOf(stages)
 	plan, err := e.compiled.version(ctx, e, run.VersionID)
 	if err != nil {
 		return nil, err
@@ -61,6 +69,11 @@ func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error
 		redo[node.ID] = !known || !s.Status.Done() || strings.HasPrefix(s.SkipReason, notStarted) ||
 			wasDecided(s.SkipReason) && slices.ContainsFunc(node.Upstream, func(id string) bool { return redo[id] })
 		if known && redo[node.ID] {
+			if plan.types[node.Type].Waits {
+				if err := e.retrySubRun(ctx, runID, node.ID, actor); err != nil {
+					return nil, err
+				}
+			}
 			again = append(again, db.StageExecution{
 				RunID: runID, NodeID: s.NodeID, Attempt: s.Attempt + 1, NodeType: s.NodeType, Position: s.Position, Status: db.StagePending,
 			})

@@ -359,6 +359,7 @@ type ComplexityRoot struct {
 	}
 
 	PipelineRun struct {
+		ChildRuns         func(childComplexity int, first *int32, after *string, last *int32, before *string) int
 		CreatedAt         func(childComplexity int) int
 		CreatedBy         func(childComplexity int) int
 		Definition        func(childComplexity int) int
@@ -647,6 +648,7 @@ type PipelineRunResolver interface {
 
 	Incident(ctx context.Context, obj *db.Run) (*db.Incident, error)
 	ParentRun(ctx context.Context, obj *db.Run) (*db.Run, error)
+	ChildRuns(ctx context.Context, obj *db.Run, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error)
 	Stages(ctx context.Context, obj *db.Run) ([]*db.StageExecution, error)
 
 	DurationMs(ctx context.Context, obj *db.Run) (*int64, error)
@@ -2010,6 +2012,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PipelineDefinitionVersionEdge.Node(childComplexity), true
 
+	case "PipelineRun.childRuns":
+		if e.ComplexityRoot.PipelineRun.ChildRuns == nil {
+			break
+		}
+
+		args, err := ec.field_PipelineRun_childRuns_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.PipelineRun.ChildRuns(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
 	case "PipelineRun.createdAt":
 		if e.ComplexityRoot.PipelineRun.CreatedAt == nil {
 			break
@@ -3668,6 +3681,8 @@ func (ec *executionContext) childFields_PipelineRun(ctx context.Context, field g
 		return ec.fieldContext_PipelineRun_incident(ctx, field)
 	case "parentRun":
 		return ec.fieldContext_PipelineRun_parentRun(ctx, field)
+	case "childRuns":
+		return ec.fieldContext_PipelineRun_childRuns(ctx, field)
 	case "stages":
 		return ec.fieldContext_PipelineRun_stages(ctx, field)
 	case "createdBy":
@@ -4367,6 +4382,44 @@ func (ec *executionContext) field_PipelineDefinition_runs_args(ctx context.Conte
 }
 
 func (ec *executionContext) field_PipelineDefinition_versions_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "last",
+		func(ctx context.Context, v any) (*int32, error) {
+			return ec.unmarshalOInt2ᚖint32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["last"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "before",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOString2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["before"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_PipelineRun_childRuns_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "first",
@@ -10585,6 +10638,50 @@ func (ec *executionContext) fieldContext_PipelineRun_parentRun(_ context.Context
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PipelineRun(ctx, field)
 		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PipelineRun_childRuns(ctx context.Context, field graphql.CollectedField, obj *db.Run) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PipelineRun_childRuns(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.PipelineRun().ChildRuns(ctx, obj, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Run]) graphql.Marshaler {
+			return ec.marshalOPipelineRunConnection2ᚖpenstockᚋgraphᚐConnection(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PipelineRun_childRuns(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PipelineRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PipelineRunConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_PipelineRun_childRuns_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
 	}
 	return fc, nil
 }
@@ -18714,6 +18811,12 @@ func (ec *executionContext) _PipelineRun(ctx context.Context, sel ast.SelectionS
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._PipelineRun_parentRun(ctx, field, obj)
+				})
+		case "childRuns":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PipelineRun_childRuns(ctx, field, obj)
 				})
 		case "stages":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,

@@ -293,6 +293,7 @@ func costs() ComplexityRoot {
 	c.Delivery.Decisions = func(child int) int { return 1 + 3*max(child, 1) }
 	c.Delivery.Body = func(int) int { return 50 } // up to 1 MiB
 	c.Delivery.Alerts = func(int) int { return 50 }
+	c.PipelineRun.ChildRuns = nested
 	c.PipelineRun.Stages = func(child int) int { return 1 + 3*max(child, 1) }
 	c.PipelineRun.Result = func(int) int { return 5 }
 	count := func(int) int { return 1 } // of the connection, so it is multiplied too

@@ -76,6 +76,10 @@ func (r *pipelineRunResolver) ParentRun(ctx context.Context, obj *db.Run) (*db.R
 	return loadersOf(ctx).runs.load(ctx, obj.ParentRunID)
 }
 
+func (r *pipelineRunResolver) ChildRuns(ctx context.Context, obj *db.Run, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error) {
+	return r.runs(ctx, db.RunFilter{ParentRunID: obj.ID}, first, after, last, before)
+}
+
 func (r *pipelineRunResolver) Stages(ctx context.Context, obj *db.Run) ([]*db.StageExecution, error) {
 	stages, err := loadersOf(ctx).stages.load(ctx, obj.ID)
 	return pointers(stages), err

@@ -35,7 +35,7 @@ func All(d Deps) []engine.NodeType {
 		d.Measure = host.New().Measure
 	}
 	return []engine.NodeType{
-		ingestType(d), contextType(d), intelligenceType(d), transformType(), conditionType(), notifyType(d),
+		ingestType(d), contextType(d), intelligenceType(d), transformType(), conditionType(), notifyType(d), pipelineType(),
 	}
 }
 

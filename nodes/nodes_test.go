@@ -128,7 +128,7 @@ func TestTypesDescribeThemselves(t *testing.T) {
 			t.Errorf("%s has no title or description", nt.Name)
 		}
 		var schema struct {
-			Properties           map[string]struct {
+			Properties map[string]struct {
 				Title, Description, Type string
 				AnyOf                    []any
 			}
@@ -146,7 +146,7 @@ func TestTypesDescribeThemselves(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"ingest", "context", "intelligence", "transform", "condition", "notify"}; !slices.Equal(names, want) {
+	if want := []string{"ingest", "context", "intelligence", "transform", "condition", "notify", "pipeline"}; !slices.Equal(names, want) {
 		t.Errorf("types %v, want %v", names, want)
 	}
 	for name, want := range map[string]time.Duration{"notify": 10 * time.Second, "intelligence": 20 * time.Second, "context": 0} {

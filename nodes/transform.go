@@ -1,12 +1,9 @@
 package nodes
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -19,28 +16,11 @@ import (
 )
 
 type transformConfig struct {
-	SourceNode     string            `json:"source_node" jsonschema:"title=Source node,minLength=1,description=Id of the upstream node whose output is read."`
-	Extract        string            `json:"extract,omitempty" jsonschema:"title=Extract,minLength=1,description=Path to the part to take\\, like recommendations or system.disk[0]. Without it: the whole output.,example=recommendations"`
-	FilterPriority string            `json:"filter_priority,omitempty" jsonschema:"title=Priority,minLength=1,description=Keep the entries of the list whose priority this is. Upper and lower case are the same."`
-	Filter         string            `json:"filter,omitempty" jsonschema:"title=Filter,minLength=1,description=Keep the entries of the list for which this CEL expression is true. An entry is called item; a key that it does not have: not kept."`
-	Mapping        map[string]mapped `json:"mapping,omitempty" jsonschema:"title=Mapping,minProperties=1,description=Make an object: for each key a path into what was extracted and filtered\\, or {\"cel\": expression} that sees it as item. What is not there is null."`
-}
-
-// mapped is a value of mapping: a path, or an expression.
-type mapped struct{ Path, CEL string }
-
-func (m *mapped) UnmarshalJSON(data []byte) error {
-	if data[0] == '"' {
-		return json.Unmarshal(data, &m.Path)
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	var form struct {
-		CEL string `json:"cel"`
-	}
-	err := d.Decode(&form)
-	m.CEL = form.CEL
-	return err
+	SourceNode     string  `json:"source_node" jsonschema:"title=Source node,minLength=1,description=Id of the upstream node whose output is read."`
+	Extract        string  `json:"extract,omitempty" jsonschema:"title=Extract,minLength=1,description=Path to the part to take\\, like recommendations or system.disk[0]. Without it: the whole output.,example=recommendations"`
+	FilterPriority string  `json:"filter_priority,omitempty" jsonschema:"title=Priority,minLength=1,description=Keep the entries of the list whose priority this is. Upper and lower case are the same."`
+	Filter         string  `json:"filter,omitempty" jsonschema:"title=Filter,minLength=1,description=Keep the entries of the list for which this CEL expression is true. An entry is called item; a key that it does not have: not kept."`
+	Mapping        mapping `json:"mapping,omitempty" jsonschema:"title=Mapping,minProperties=1,description=Make an object: for each key a path into what was extracted and filtered\\, or {\"cel\": expression} that sees it as item. What is not there is null."`
 }
 
 const transformAbout = "Takes a part of an upstream node's output, filters it and reshapes it, in this order: extract, filter_priority, filter, mapping. " +
@@ -52,28 +32,16 @@ var (
 )
 
 func transformType() engine.NodeType {
-	value := map[string]any{"anyOf": []any{
-		map[string]any{"type": "string", "minLength": 1, "description": "Path."},
-		map[string]any{
-			"type": "object", "required": []string{"cel"}, "additionalProperties": false,
-			"properties": map[string]any{"cel": map[string]any{"type": "string", "minLength": 1, "description": "CEL expression."}},
-		},
-	}}
 	return define(definition.Type{
 		Name: "transform", Title: "Transform", Description: transformAbout,
-		Schema: patched(drivers.SchemaOf[transformConfig](), patch{"properties.mapping.additionalProperties", value}),
+		Schema: patched(drivers.SchemaOf[transformConfig](), patch{"properties.mapping.additionalProperties", mappedSchema}),
 	}, checkTransform, newTransform)
 }
 
 func checkTransform(cfg transformConfig, c *definition.Checker) {
 	c.Ref("/source_node", cfg.SourceNode)
-	checkPath := func(at, text string) {
-		if _, err := parsePath(text); err != nil {
-			c.Error(at, definition.CodeBadValue, "%v.", err)
-		}
-	}
 	if cfg.Extract != "" {
-		checkPath("/extract", cfg.Extract)
+		checkPath("/extract", cfg.Extract, c)
 	} else if cfg.Filter != "" || cfg.FilterPriority != "" {
 		c.Error("/extract", definition.CodeMissingKey, "A filter needs extract: it keeps entries of a list, and the output of a node is an object.")
 	}
@@ -83,45 +51,27 @@ func checkTransform(cfg transformConfig, c *definition.Checker) {
 	if cfg.Filter != "" {
 		c.Expression("/filter", cfg.Filter, filterKind)
 	}
-	for _, key := range slices.Sorted(maps.Keys(cfg.Mapping)) {
-		at := "/mapping" + drivers.Pointer(key)
-		if m := cfg.Mapping[key]; m.CEL != "" {
-			c.Expression(at+"/cel", m.CEL, mappingKind)
-		} else {
-			checkPath(at, m.Path)
-		}
-	}
+	cfg.Mapping.check("/mapping", mappingKind, c)
 }
 
 type transform struct {
 	source, priority string
 	extract          path
 	filter           *expr.Program // nil: keep all
-	paths            map[string]path
-	programs         map[string]*expr.Program
+	mapping          *mapper       // nil: the value as it is
 }
 
 func newTransform(cfg transformConfig) (engine.Node, error) {
 	n := transform{source: cfg.SourceNode, priority: cfg.FilterPriority}
-	var errs [4]error
+	var errs [3]error
 	if cfg.Extract != "" {
 		n.extract, errs[0] = parsePath(cfg.Extract)
 	}
 	if cfg.Filter != "" {
 		n.filter, errs[1] = expr.Compile(cfg.Filter, filterKind)
 	}
-	for key, m := range cfg.Mapping {
-		if n.paths == nil {
-			n.paths, n.programs = map[string]path{}, map[string]*expr.Program{}
-		}
-		var err error
-		if m.CEL != "" {
-			n.programs[key], err = expr.Compile(m.CEL, mappingKind)
-			errs[2] = errors.Join(errs[2], err)
-		} else {
-			n.paths[key], err = parsePath(m.Path)
-			errs[3] = errors.Join(errs[3], err)
-		}
+	if cfg.Mapping != nil {
+		n.mapping, errs[2] = cfg.Mapping.compile(mappingKind)
 	}
 	return n, errors.Join(errs[:]...)
 }
@@ -141,8 +91,10 @@ func (n transform) Run(ctx context.Context, in engine.Input) (engine.Output, err
 		return engine.Output{}, err
 	}
 	out.Errors = append(out.Errors, notes...)
-	if n.paths != nil {
-		if value, err = n.mapped(ctx, in, value); err != nil {
+	if n.mapping != nil {
+		vars := in.Vars
+		vars.Item = value
+		if value, err = n.mapping.object(ctx, vars, value); err != nil {
 			return engine.Output{}, err
 		}
 	}
@@ -193,28 +145,13 @@ func (n transform) keep(ctx context.Context, in engine.Input, value any) (any, [
 	return kept, nil, nil
 }
 
-func (n transform) mapped(ctx context.Context, in engine.Input, value any) (map[string]any, error) {
-	object := map[string]any{}
-	for key, p := range n.paths {
-		object[key] = p.of(value)
-	}
-	vars := in.Vars
-	vars.Item = value
-	for key, program := range n.programs {
-		result, err := program.Eval(ctx, vars)
-		if _, missing := errors.AsType[*expr.Missing](err); err != nil && !missing {
-			return nil, fault.Wrap(err, fault.Unprocessable, "mapping %s: %s", key, fault.Of(err).Message)
-		}
-		object[key] = result
-	}
-	return object, nil
-}
-
 // unverified reports whether the result may hold text of an AI: from the source or through mapping.
 func (n transform) unverified(in engine.Input) bool {
 	ids := []string{n.source}
-	for _, program := range n.programs {
-		ids = append(ids, program.Nodes()...)
+	if n.mapping != nil {
+		for _, program := range n.mapping.programs {
+			ids = append(ids, program.Nodes()...)
+		}
 	}
 	return slices.ContainsFunc(ids, func(id string) bool { return unverified(upstream(in, id)) })
 }
@@ -235,7 +172,7 @@ func unverified(u engine.UpstreamResult) bool {
 	case "intelligence":
 		provider, _ := u.Output["provider"].(string)
 		return provider != "" && provider != "local"
-	case "transform":
+	case "transform", "pipeline":
 		return u.Output["unverified"] == true
 	}
 	return false

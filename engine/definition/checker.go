@@ -152,5 +152,8 @@ func timeout(t Type, written ...*int) time.Duration {
 			return time.Duration(*seconds) * time.Second
 		}
 	}
+	if t.Waits {
+		return 0
+	}
 	return cmp.Or(t.Timeout, DefaultTimeout)
 }

@@ -46,4 +46,9 @@ const (
 	CodeInactiveChannel = "inactive_channel"
 	CodeMissingSetting  = "missing_setting"
 	CodeUntestedChannel = "untested_channel"
+
+	// For nodes that run other definitions.
+	CodeUnknownDefinition  = "unknown_definition"
+	CodeInactiveDefinition = "inactive_definition"
+	CodeRecursion          = "recursion" // definitions that run each other in a circle
 )

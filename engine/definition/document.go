@@ -88,9 +88,13 @@ type Type struct {
 	Timeout     time.Duration   // of an attempt where nothing is written; zero: DefaultTimeout
 	SideEffects bool            // its attempts are visible outside: the start of one is durable before it runs
 	Branches    bool            // its next may be a map from outcome to ids
+	Waits       bool            // its attempts wait for others: as long as it takes where no timeout is written, without a worker, and on after a restart
 	// Targets returns the edges that a configuration draws in place of next; it must bear one that the
 	// schema refuses. May be nil.
 	Targets func(config json.RawMessage) []Target
+	// Call returns the definition that a configuration runs; it must bear one that the schema refuses.
+	// May be nil.
+	Call func(config json.RawMessage) Call
 	// Check reports what the schema cannot: expressions, templates, node references, drivers,
 	// channels. It is called only with a config that the schema accepts. May be nil.
 	Check func(config json.RawMessage, c *Checker)
@@ -109,6 +113,7 @@ type Catalog struct {
 	Routes   []*Route // alert triggers of active definitions, the checked one's may be among them
 	Types    map[string]Type
 	Channels map[string]Channel // by name
+	Callees  map[Call]Callee    // what the document calls, and what that calls, as far as it exists
 
 	schemas map[string]*schema // of Types, as far as NewCatalog has compiled them
 }
@@ -148,7 +153,7 @@ type PlanNode struct {
 	Upstream     []string // all ancestors, nearest first: no node stands behind one that it needs
 	Required     bool
 	MaxRetries   int
-	Timeout      time.Duration
+	Timeout      time.Duration // zero: none
 	SkipIfErrors []string
 	RunIf        *expr.Program // compiled When, nil if nothing is written
 	SkipIf       *expr.Program // compiled SkipIfCondition, nil if nothing is written

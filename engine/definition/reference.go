@@ -39,7 +39,11 @@ func Reference(catalog Catalog) []byte {
 		t := catalog.Types[name]
 		config := parseSchema(t.Schema)
 		fmt.Fprintf(&b, "\n### `%s` – %s\n\n%s\n", name, t.Title, t.Description)
-		fmt.Fprintf(&b, "\nTimeout of an attempt where nothing is written: %v.", timeout(t))
+		if t.Waits {
+			b.WriteString("\nAn attempt has no timeout unless one is written.")
+		} else {
+			fmt.Fprintf(&b, "\nTimeout of an attempt where nothing is written: %v.", timeout(t))
+		}
 		if t.Branches {
 			b.WriteString(" `next` may be an object from outcome to ids.")
 		}

@@ -21,6 +21,7 @@ type World struct {
 	Fails        map[string]error      // what sending by a driver fails with, by driver
 	Needs        map[string][]string   // settings a driver without configuration misses, by driver
 	Analysers    map[string]AnalyserFn // by provider
+	SubRuns      func(engine.SubRun) (engine.SubRunResult, error)
 
 	mu      sync.Mutex
 	sent    []Sent
@@ -110,6 +111,14 @@ func (w *World) Provider(_ context.Context, kind string, config json.RawMessage)
 		return nil, fault.New(fault.NotFound, "There is no analyser %q in this test.", kind)
 	}
 	return analyser{w, kind, config, answer}, nil
+}
+
+// SubRun implements [engine.Services].
+func (w *World) SubRun(ctx context.Context, in engine.SubRun) (engine.SubRunResult, error) {
+	if ctx.Err() != nil {
+		return engine.SubRunResult{}, ctx.Err()
+	}
+	return w.SubRuns(in)
 }
 
 // PublicURL implements [engine.Services].
