@@ -152,6 +152,7 @@ type Delivery struct {
 	Error       string            `bun:"error"`
 	Intake      json.RawMessage   `bun:"intake,nullzero"`    // outcome of the intake, set once
 	ReplayOf    string            `bun:"replay_of,nullzero"` // the delivery that a person has sent through again
+	HeardAt     time.Time         `bun:"heard_at,nullzero"`  // of a replay: when the first of its kind was received
 	ReceivedAt  time.Time         `bun:"received_at"`
 	IntakeAt    time.Time         `bun:"intake_at,nullzero"`
 }
@@ -177,8 +178,9 @@ type Alert struct {
 	URL          string            `bun:"url"`
 	Links        json.RawMessage   `bun:"links,nullzero"`
 	IncidentID   string            `bun:"incident_id,nullzero"`
-	DeliveryID   string            `bun:"delivery_id"` // the newest delivery that mentioned it
-	Repeats      int               `bun:"repeats"`     // deliveries that changed nothing
+	DeliveryID   string            `bun:"delivery_id"`       // the newest delivery that mentioned it
+	HeardAt      time.Time         `bun:"heard_at,nullzero"` // when that delivery was received: older news changes nothing
+	Repeats      int               `bun:"repeats"`           // deliveries that changed nothing
 	CreatedAt    time.Time         `bun:"created_at"`
 	UpdatedAt    time.Time         `bun:"updated_at"`
 }

@@ -128,6 +128,27 @@ func (s *Store) Events(ctx context.Context, runID string, after int64, limit int
 	return events, wrap(err, "read events")
 }
 
+// RoutedTo returns which definitions the routing has started for incidents since a moment, by incident id.
+func (tx *Tx) RoutedTo(ctx context.Context, since map[string]time.Time) (map[string][]string, error) {
+	if len(since) == 0 {
+		return nil, nil
+	}
+	var rows []struct{ IncidentID, DefinitionName string }
+	q := tx.idb.NewSelect().Model((*Run)(nil)).Distinct().Column("incident_id", "definition_name").Where("trigger_type = ?", TriggerAlert).
+		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			for id, at := range since {
+				q.WhereOr("incident_id = ? AND created_at >= ?", id, at)
+			}
+			return q
+		})
+	err := q.Scan(tx.ctx(ctx), &rows)
+	names := make(map[string][]string, len(since))
+	for _, r := range rows {
+		names[r.IncidentID] = append(names[r.IncidentID], r.DefinitionName)
+	}
+	return names, wrap(err, "read who worked incidents")
+}
+
 // PendingRuns returns the runs (id and epoch only) that were accepted before olderThan and have not begun, the oldest first.
 func (s *Store) PendingRuns(ctx context.Context, olderThan time.Time, limit int) ([]Run, error) {
 	var runs []Run

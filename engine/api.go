@@ -54,7 +54,8 @@ type Inbound struct {
 	Body        []byte
 	Actor       string // token name, for created_by
 
-	replayOf string // id of the delivery that this one repeats
+	replayOf string    // id of the delivery that this one repeats
+	heard    time.Time // when that was received
 }
 
 // Accepted is what a webhook is answered, after the commit. Runs of one delivery share its trace id.

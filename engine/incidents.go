@@ -112,7 +112,7 @@ func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now
 			order = append(order, key)
 		}
 		g.alerts = append(g.alerts, i)
-		rec := o.match(st, a, p.source, deliveryID, now)
+		rec := o.match(st, a, p.source, deliveryID, p.heard, now)
 		g.records = append(g.records, rec)
 		if rec.Status == string(alerts.Firing) {
 			g.firing[rec.ID] = rec.Severity
@@ -162,8 +162,8 @@ func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now
 			sorted[k] = ids[i]
 		}
 		o.Incidents = append(o.Incidents, incidentChange{
-			alertIDs: sorted,
-			ID:       g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
+			alertIDs: sorted, started: g.incident.StartedAt,
+			ID: g.incident.ID, Kind: kind, Revision: g.incident.Revision, Severity: g.incident.Severity,
 			Alerts: g.alerts, Incident: snapshot,
 		})
 	}
@@ -175,7 +175,7 @@ func (o *intakeOutcome) apply(st *intakeState, deliveryID string, p *parsed, now
 }
 
 // match finds the stored occurrence of an alert, or makes one, and brings it up to date.
-func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, deliveryID string, now time.Time) *db.Alert {
+func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, deliveryID string, heard, now time.Time) *db.Alert {
 	key := source + "/" + a.Fingerprint
 	rec, newer := find(st.known[key], a)
 	if rec == nil {
@@ -186,6 +186,11 @@ func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, delivery
 			o.Resolved++
 		}
 		describe(rec, a, deliveryID, now)
+	} else if heard.Before(rec.HeardAt) { // a later delivery has spoken already
+		o.Updated++
+		rec.Repeats++
+		st.saved[rec.ID] = rec
+		return rec
 	} else {
 		before := *rec
 		describe(rec, a, deliveryID, now)
@@ -202,6 +207,7 @@ func (o *intakeOutcome) match(st *intakeState, a *alerts.Alert, source, delivery
 		// News of an occurrence that a later one has followed: it is over, whatever this old message says.
 		rec.Status, rec.EndsAt = string(alerts.Resolved), newer.StartsAt
 	}
+	rec.HeardAt = heard
 	st.saved[rec.ID] = rec
 	return rec
 }

@@ -37,7 +37,8 @@ type incidentChange struct {
 	Alerts   []int           `json:"alerts"` // indexes into the batch, most severe first
 	Incident json.RawMessage `json:"incident"`
 
-	alertIDs []string // in the order of Alerts
+	alertIDs []string  // in the order of Alerts
+	started  time.Time // of the incident's occurrence
 }
 
 func (c incidentChange) changed() bool { return c.Kind != definition.ChangeRepeated }
@@ -183,6 +184,8 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 		now := now()
+		// What came first is taken in first; between batches the time at which it was heard decides.
+		slices.SortStableFunc(batch, func(a, b *intakeJob) int { return a.parsed.heard.Compare(b.parsed.heard) })
 		var fresh []*intakeJob
 		for _, j := range batch {
 			raw, known := earlier[j.delivery]
@@ -205,6 +208,7 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 		outcomes := map[string]json.RawMessage{}
+		var routed []*intakeJob
 		var runs []db.Run
 		for _, j := range fresh {
 			if raw, twice := outcomes[j.delivery]; twice { // two nodes take the same delivery in
@@ -218,15 +222,24 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 				return err
 			}
 			if j.run == nil {
-				decisions = append(decisions, j.route(ctx, routes, now)...)
+				routed = append(routed, j)
 			} else {
 				decisions = append(decisions, j.follow(now)...)
 			}
-			for _, s := range j.starts {
-				runs = append(runs, s.run)
-			}
 			if outcomes[j.delivery], err = json.Marshal(j.out); err != nil {
 				return err
+			}
+		}
+		worked, err := tx.RoutedTo(ctx, endings(routed))
+		if err != nil {
+			return err
+		}
+		for _, j := range routed {
+			decisions = append(decisions, j.route(ctx, routes, worked, now)...)
+		}
+		for _, j := range fresh {
+			for _, s := range j.starts {
+				runs = append(runs, s.run)
 			}
 		}
 		if err := state.save(ctx, tx); err != nil {
@@ -307,10 +320,10 @@ func (e *Engine) intakePayload(ctx context.Context, run *db.Run, payload any, dr
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now().UTC().Truncate(time.Microsecond)
+	p.heard = now()
 	err = e.store.Accept(ctx, db.Acceptance{Delivery: &db.Delivery{
 		ID: run.ID, TraceID: run.TraceID, Source: p.source, Definition: run.DefinitionName,
-		ContentType: "application/json", Body: body, Parsed: raw, Status: "accepted", ReceivedAt: now,
+		ContentType: "application/json", Body: body, Parsed: raw, Status: "accepted", ReceivedAt: p.heard,
 	}})
 	switch {
 	case db.IsDown(err):

@@ -29,6 +29,7 @@ type parsed struct {
 	payload any // plain data, unwrapped
 	source  string
 	batch   alerts.Batch
+	heard   time.Time // when it was received; of a replay, when the original was
 }
 
 // Receive stores a delivery and, if the caller named a definition, its run. When it returns without an
@@ -53,11 +54,11 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 	}
 	delivery := db.Delivery{
 		ID: newID(), TraceID: newID(), Definition: in.Definition, ContentType: in.ContentType,
-		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReplayOf: in.replayOf, ReceivedAt: now(),
+		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReplayOf: in.replayOf, HeardAt: in.heard, ReceivedAt: now(),
 	}
 	understood, err := e.understand(target, doc, in)
 	if understood != nil {
-		delivery.Source = understood.source
+		delivery.Source, understood.heard = understood.source, heard(&delivery)
 	}
 	if err == nil {
 		delivery.Parsed, err = json.Marshal(understood.batch)
@@ -263,6 +264,14 @@ func (e *Engine) parseAlerts(source string, payload any, header http.Header, bod
 	return out, nil
 }
 
+// heard is how old the news of a delivery is.
+func heard(d *db.Delivery) time.Time {
+	if !d.HeardAt.IsZero() {
+		return d.HeardAt
+	}
+	return d.ReceivedAt
+}
+
 // parsedOf is what Receive understood of a stored delivery.
 func (e *Engine) parsedOf(d *db.Delivery) (*parsed, error) {
 	doc, err := strictjson.Decode(d.Body)
@@ -272,7 +281,7 @@ func (e *Engine) parsedOf(d *db.Delivery) (*parsed, error) {
 	if _, payload, wrapped := alerts.Unwrap(doc); wrapped {
 		doc = payload
 	}
-	p := &parsed{payload: expr.Plain(doc), source: d.Source}
+	p := &parsed{payload: expr.Plain(doc), source: d.Source, heard: heard(d)}
 	if len(d.Parsed) > 0 {
 		err = json.Unmarshal(d.Parsed, &p.batch)
 	}

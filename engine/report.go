@@ -76,7 +76,8 @@ type ReplayInput struct {
 }
 
 // Replay takes the body of a stored delivery in as a new delivery that points to the old one. What has
-// not changed since is worked all the same: a person asked for it.
+// not changed since is worked all the same: a person asked for it. It is old news, though: an alert that later
+// deliveries have spoken of stays as they left it.
 func (e *Engine) Replay(ctx context.Context, in ReplayInput) (Accepted, error) {
 	d, err := e.store.Delivery(ctx, in.DeliveryID)
 	if err != nil {
@@ -91,6 +92,6 @@ func (e *Engine) Replay(ctx context.Context, in ReplayInput) (Accepted, error) {
 	}
 	return e.Receive(ctx, Inbound{
 		Definition: or(in.Definition, d.Definition), Source: or(in.Source, d.Source),
-		ContentType: d.ContentType, Header: header, Body: d.Body, Actor: in.Actor, replayOf: d.ID,
+		ContentType: d.ContentType, Header: header, Body: d.Body, Actor: in.Actor, replayOf: d.ID, heard: heard(d),
 	})
 }

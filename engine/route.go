@@ -76,8 +76,23 @@ func (e *Engine) alertTrigger(ctx context.Context, versionID string) (*definitio
 	return nil, nil
 }
 
-// route decides what the changes of a delivery start that names no definition.
-func (j *intakeJob) route(ctx context.Context, routes []*route, now time.Time) []db.Decision {
+// endings are the incidents that end, with the moment since when their occurrence may have been worked: the
+// clock of the source may be ahead of ours.
+func endings(jobs []*intakeJob) map[string]time.Time {
+	ended := map[string]time.Time{}
+	for _, j := range jobs {
+		for _, c := range j.out.Incidents {
+			if c.Kind == definition.ChangeResolved {
+				ended[c.ID] = c.started.Add(-time.Hour)
+			}
+		}
+	}
+	return ended
+}
+
+// route decides what the changes of a delivery start that names no definition. worked are the definitions
+// that have been given the incidents that end: they hear of it, whatever else matches.
+func (j *intakeJob) route(ctx context.Context, routes []*route, worked map[string][]string, now time.Time) []db.Decision {
 	var decisions []db.Decision
 	for i := range j.out.Incidents {
 		c := &j.out.Incidents[i]
@@ -91,11 +106,21 @@ func (j *intakeJob) route(ctx context.Context, routes []*route, now time.Time) [
 		if !c.changed() && !j.replay {
 			d.Outcome = db.DecisionRepeat
 		}
+		taken := false
 		for _, route := range routes {
+			before := c.Kind == definition.ChangeResolved && slices.Contains(worked[c.ID], route.Name)
+			if taken && !before {
+				continue
+			}
 			if !c.changed() && !j.replay && route.err == nil && !slices.Contains(route.On, definition.ChangeRepeated) {
 				continue // nothing to say about it: it was not looked at
 			}
 			looked := route.consider(ctx, c.Kind, j.replay, vars)
+			if before && looked.Outcome != db.ConsideredInvalid && looked.Outcome != db.ConsideredNotOn && looked.Outcome != db.ConsideredMatched {
+				looked.Outcome, looked.Detail = db.ConsideredMatched, "It has worked this incident, so it hears of its end."
+			} else if looked.Outcome == db.ConsideredMatched && !route.Continue {
+				taken = true
+			}
 			if looked.Outcome == db.ConsideredMatched {
 				run := newRun(route.def, route.plan.versionID, now)
 				run.TraceID, run.Trigger, run.Source, run.CreatedBy = j.trace, db.TriggerAlert, j.out.Source, j.actor
@@ -105,9 +130,6 @@ func (j *intakeJob) route(ctx context.Context, routes []*route, now time.Time) [
 				j.starts = append(j.starts, start{run, route.plan})
 			}
 			d.Considered = append(d.Considered, looked)
-			if looked.Outcome == db.ConsideredMatched && !route.Continue {
-				break
-			}
 		}
 		decisions = append(decisions, d)
 	}

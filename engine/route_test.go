@@ -285,3 +285,47 @@ func TestExplain(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoeverWorkedAnIncidentHearsOfItsEnd(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		s.routed("page", `{"match": "incident.severity == 'critical'", "priority": 1}`)
+		s.routed("quiet", `{"match": "true", "on": ["created"], "priority": 2}`)
+		s.routed("rest", `{"match": "true", "priority": 3}`)
+		for _, step := range []struct{ status, severity, want string }{
+			{"firing", "critical", "created started: page=matched"},
+			{"firing", "warning", "severity_changed started: page=not_matched quiet=not_on rest=matched"},
+			{"resolved", "warning", "resolved started: page=matched quiet=not_on rest=matched"},
+			{"firing", "warning", "reopened started: page=not_matched quiet=not_on rest=matched"},
+		} {
+			d := s.decisions(body(alert{"Disk", "db", step.status, step.severity, "x"}))
+			if got := told(d); got != step.want {
+				t.Errorf("%s %s:\n got %s\nwant %s", step.status, step.severity, got, step.want)
+			}
+		}
+	})
+}
+
+func TestOldNewsChangesNothing(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		s.routed("all", `{"match": "true"}`)
+		first, err := s.Receive(t.Context(), engine.Inbound{Body: body(alert{"A", "h", "firing", "info", "web"}), ContentType: "application/json"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.decided(first.DeliveryID)
+		end := s.decisions(body(alert{"A", "h", "resolved", "info", "web"}))
+		again, err := s.Replay(t.Context(), engine.ReplayInput{DeliveryID: first.DeliveryID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := told(s.decided(again.DeliveryID)); got != "repeated started: all=matched" {
+			t.Errorf("replayed: %s", got)
+		}
+		inc, err := s.store.Incident(t.Context(), end[0].IncidentID)
+		if err != nil || inc.Status != db.IncidentResolved || inc.FiringCount != 0 {
+			t.Errorf("the incident is %+v, %v", inc, err)
+		}
+	})
+}
