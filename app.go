@@ -75,6 +75,7 @@ func openApp(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (
 	options := engineOptions(client, out)
 	options.Store, options.Hub, options.Sealer = store, hub, sealer
 	options.Workers, options.PublicURL, options.Log = s.workers, s.publicURL, log
+	options.HTTP, options.Heartbeat = client.HTTP(), s.heartbeat
 	options.Retain, options.Version = s.retain, versionName()
 	options.Drain = 9 * time.Second // with what follows, a server that is told to stop has stopped within fifteen
 	a := &app{settings: s, log: log, store: store, options: options}

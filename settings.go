@@ -33,6 +33,7 @@ type settings struct {
 	allowPrivate      []string
 	workers           int
 	retain            engine.Retention
+	heartbeat         engine.Heartbeat
 	logLevel          slog.Level
 }
 
@@ -41,6 +42,7 @@ const (
 	defaultOpsListen = "127.0.0.1:8081"
 	defaultDataDir   = "./penstock-data"
 
+	defaultHeartbeat       = "1m"
 	defaultRetainRuns      = "90d"
 	defaultRetainBodies    = "14d"
 	defaultRetainIncidents = "365d"
@@ -77,6 +79,8 @@ func serveFlags() []cli.Flag {
 		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", defaultOpsListen, generalFlags),
 		text("public-url", "PENSTOCK_PUBLIC_URL", "address under which people reach the server, for links in messages; https makes cookies Secure", "", generalFlags),
 		text("allowed-hosts", "PENSTOCK_ALLOWED_HOSTS", "further host names that requests may be addressed to, separated by commas", "", generalFlags),
+		text("heartbeat-url", "PENSTOCK_HEARTBEAT_URL", "address of a checker outside, which is asked with GET as long as alerts are really worked on", "", generalFlags),
+		text("heartbeat-interval", "PENSTOCK_HEARTBEAT_INTERVAL", "time between two heartbeats", defaultHeartbeat, generalFlags),
 		text("retain-runs", "PENSTOCK_RETAIN_RUNS", "how long ended runs, their stages and events, and deliveries are kept: 90d, 36h; 0: for ever", defaultRetainRuns, keepingFlags),
 		text("retain-bodies", "PENSTOCK_RETAIN_BODIES", "how long the bodies of deliveries are kept; without them a run cannot be repeated; 0: as long as the delivery", defaultRetainBodies, keepingFlags),
 		text("retain-incidents", "PENSTOCK_RETAIN_INCIDENTS", "how long resolved incidents and their alerts are kept, at least as long as their runs; 0: for ever", defaultRetainIncidents, keepingFlags),
@@ -135,7 +139,7 @@ func readSettings(c *cli.Command) (settings, error) {
 		}
 		s.workers = n
 	}
-	problems = append(problems, s.readRetention(c))
+	problems = append(problems, s.readHeartbeat(c), s.readRetention(c))
 	var err error
 	if s.logLevel, err = readLogLevel(c); err != nil {
 		problems = append(problems, err)
@@ -145,6 +149,20 @@ func readSettings(c *cli.Command) (settings, error) {
 		problems = append(problems, err)
 	}
 	return s, errors.Join(problems...)
+}
+
+func (s *settings) readHeartbeat(c *cli.Command) error {
+	var problems []error
+	s.heartbeat.URL = c.String("heartbeat-url")
+	if u, err := url.Parse(s.heartbeat.URL); s.heartbeat.URL != "" && (err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "") { // it may be a secret
+		problems = append(problems, errors.New("PENSTOCK_HEARTBEAT_URL is not an address of the form https://host/path; for example PENSTOCK_HEARTBEAT_URL=https://hc-ping.com/<id>"))
+	}
+	text := cmp.Or(c.String("heartbeat-interval"), defaultHeartbeat)
+	var err error
+	if s.heartbeat.Every, err = time.ParseDuration(text); err != nil || s.heartbeat.Every < time.Second {
+		problems = append(problems, badSetting("PENSTOCK_HEARTBEAT_INTERVAL", text, "is not a time of a second or more", "1m"))
+	}
+	return errors.Join(problems...)
 }
 
 // readRetention reads what is kept.

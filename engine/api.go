@@ -29,10 +29,12 @@ type Options struct {
 	Drain     time.Duration       // how long running stages may go on after Run's context has ended; default 12 s
 	Clock     func() time.Time    // what schedules follow; nil: time.Now
 	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
-	Retain    Retention           // how much history is kept; zero: all
-	Tidy      time.Duration       // how often what is old is looked for; default 10 s
-	Version   string              // of the program, for people
-	Log       *slog.Logger        // nil: discard
+	HTTP      *http.Client        // guarded; for the heartbeat
+	Heartbeat Heartbeat
+	Retain    Retention     // how much history is kept; zero: all
+	Tidy      time.Duration // how often what is old is looked for; default 10 s
+	Version   string        // of the program, for people
+	Log       *slog.Logger  // nil: discard
 }
 
 // Retention says how much history is kept; zero of anything keeps all of it. Runs that have not ended and what

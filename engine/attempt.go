@@ -38,7 +38,7 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 	if !p.plan.types[node.Type].Waits { // or what it waits for might find no slot
 		select {
 		case e.slots <- struct{}{}:
-			defer func() { <-e.slots }()
+			defer func() { <-e.slots; e.worked.Add(1) }()
 		case <-ctx.Done():
 			return outcome{index: index, err: context.Cause(ctx)}
 		case <-e.stopping:

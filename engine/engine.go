@@ -58,8 +58,11 @@ type Engine struct {
 	launched   atomic.Bool
 	startedAt  time.Time
 	received   counts // deliveries by how they were answered
-	decided    counts // decisions by outcome
-	expired    counts // rows that retention deleted, by table
+	heart      heart
+	pulse      chan chan struct{} // through takeAllIn, to see that it works
+	worked     atomic.Int64       // attempts of stages that have ended
+	decided    counts             // decisions by outcome
+	expired    counts             // rows that retention deleted, by table
 	intakeLag  *db.Histogram
 	stopping   chan struct{}   // closed when no new stage may start
 	life       context.Context // ends when background work has to end
@@ -88,6 +91,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.Drain <= 0 {
 		o.Drain = 12 * time.Second
 	}
+	if o.Heartbeat.Every <= 0 {
+		o.Heartbeat.Every = time.Minute
+	}
 	if o.Tidy <= 0 {
 		o.Tidy = 10 * time.Second
 	}
@@ -96,6 +102,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		slots:    make(chan struct{}, o.Workers),
 		room:     make(chan struct{}, 64),
 		intakes:  make(chan *intakeJob, intakeBatch),
+		pulse:    make(chan chan struct{}),
 		stopping: make(chan struct{}), startedAt: time.Now().UTC(),
 		intakeLag: db.NewHistogram(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 	}
@@ -104,6 +111,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	}
 	for _, outcome := range []db.DecisionOutcome{db.DecisionStarted, db.DecisionNoRoute, db.DecisionRepeat, db.DecisionNothingToResolve} {
 		e.decided.add(string(outcome), 0)
+	}
+	for _, outcome := range []string{beatSent, beatFailed, beatWithheld} {
+		e.heart.outcomes.add(outcome, 0)
 	}
 	e.life, e.end = context.WithCancel(context.WithoutCancel(ctx))
 	var err error
@@ -252,26 +262,29 @@ func (e *Engine) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		free := min(e.o.Backlog-int(e.load.Load()), 500)
-		if free <= 0 || !e.launched.Load() {
-			continue
-		}
-		if err := e.routePending(ctx, free); err != nil && ctx.Err() == nil {
-			e.log.Error("look for deliveries to route", "error", err)
-		}
-		runs, err := e.store.PendingRuns(ctx, time.Now().Add(-2*sweepEvery), free)
-		if err != nil {
-			if ctx.Err() == nil {
-				e.log.Error("look for pending runs", "error", err)
-			}
-			continue
-		}
-		for _, r := range runs {
-			if at, handed := e.starting.Load(r.ID); !handed || time.Since(at.(time.Time)) > startPatience {
-				e.startSoon(r)
-			}
+		if err := e.sweepOnce(ctx); err == nil {
+			e.beat(ctx)
+		} else if ctx.Err() == nil {
+			e.log.Error("look for work", "error", err)
 		}
 	}
+}
+
+func (e *Engine) sweepOnce(ctx context.Context) error {
+	free := min(e.o.Backlog-int(e.load.Load()), 500)
+	if free <= 0 || !e.launched.Load() {
+		return nil
+	}
+	if err := e.routePending(ctx, free); err != nil {
+		return err
+	}
+	runs, err := e.store.PendingRuns(ctx, time.Now().Add(-2*sweepEvery), free)
+	for _, r := range runs {
+		if at, handed := e.starting.Load(r.ID); !handed || time.Since(at.(time.Time)) > startPatience {
+			e.startSoon(r)
+		}
+	}
+	return err
 }
 
 // listen holds this process's place among the executors on PostgreSQL, hears the events and cancels

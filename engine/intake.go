@@ -139,6 +139,9 @@ func (e *Engine) takeAllIn(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case through := <-e.pulse:
+			close(through)
+			continue
 		case j := <-e.intakes:
 			batch = append(batch, j)
 		}

@@ -46,16 +46,23 @@ type Stats struct {
 	Deliveries  map[string]int64 // by outcome: accepted, no_alerts, rejected, unavailable
 	Decisions   map[string]int64 // by outcome
 	Expired     map[string]int64 // rows that retention deleted, by table
+	Heartbeats  map[string]int64 // by outcome: sent, failed, withheld
+	LastBeat    time.Time        // when the last was sent; zero if none was
 	IntakeLag   *db.Histogram    // seconds from a delivery's arrival until its alerts were taken in
 }
 
 // Stats returns the figures as they are now.
 func (e *Engine) Stats() Stats {
-	return Stats{
+	s := Stats{
 		Version: e.o.Version, StartedAt: e.startedAt,
 		Load: int(e.load.Load()), Stages: len(e.slots), Workers: cap(e.slots), Subscribers: e.hub.subscribers(),
 		Deliveries: e.received.all(), Decisions: e.decided.all(), Expired: e.expired.all(), IntakeLag: e.intakeLag,
+		Heartbeats: e.heart.outcomes.all(),
 	}
+	if at := e.heart.lastSent.Load(); at != 0 {
+		s.LastBeat = time.Unix(at, 0).UTC()
+	}
+	return s
 }
 
 const (

@@ -42,6 +42,8 @@ var figures = []struct {
 	{"commit_writes", "Writes that shared a commit.", nil},
 	{"deliveries_total", "Deliveries by outcome: accepted, no_alerts, rejected, unavailable.", []string{"outcome"}},
 	{"decisions_total", "What was decided about changes of incidents: started, no_route, repeat, nothing_to_resolve.", []string{"outcome"}},
+	{"heartbeats_total", "Heartbeats by outcome: sent, failed (did not arrive), withheld (the engine did not work).", []string{"outcome"}},
+	{"heartbeat_last_sent_seconds", "When the last heartbeat was sent, in seconds since 1970; 0 if none was.", nil},
 	{"intake_lag_seconds", "Time from a delivery's arrival until its alerts were taken in.", nil},
 	{"runs_in_process", "Runs that this process has accepted or works, and that have not ended.", nil},
 	{"stages_running", "Stages that this process works.", nil},
@@ -94,6 +96,14 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for outcome, n := range s.Decisions {
 		count("decisions_total", n, outcome)
 	}
+	for outcome, n := range s.Heartbeats {
+		count("heartbeats_total", n, outcome)
+	}
+	last := 0.0
+	if !s.LastBeat.IsZero() {
+		last = float64(s.LastBeat.Unix())
+	}
+	gauge("heartbeat_last_sent_seconds", last)
 	for table, n := range s.Expired {
 		count("retention_deleted_rows_total", n, table)
 	}
