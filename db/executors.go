@@ -87,14 +87,19 @@ func (l *ExecutorLock) Close() {
 	l.wait.Wait()
 }
 
-// DeadExecutors returns the ids of the processes whose lock is free and forgets them; each is returned to one
-// caller only. On SQLite there are none.
+// DeadExecutors notes that this process works, and returns and forgets those that do not: their lock is free, or
+// they hold it and have not asked for twenty seconds (on the clock of the database). Each is returned to one caller
+// only. One that wakes up is back with its next call. On SQLite there are none.
 func (s *Store) DeadExecutors(ctx context.Context, self string) ([]string, error) {
 	if s.isSQLite() {
 		return nil, nil
 	}
 	var dead []string
-	err := s.write.NewRaw("DELETE FROM executors WHERE id <> ? AND pg_try_advisory_xact_lock(hashtextextended(id, 2)) RETURNING id", self).
+	err := s.write.NewRaw(`WITH working AS (
+			INSERT INTO executors (id, started_at, seen_at) VALUES (?0, now(), now())
+			ON CONFLICT (id) DO UPDATE SET seen_at = now() WHERE executors.seen_at IS NULL OR executors.seen_at < now() - interval '4 seconds'
+		) DELETE FROM executors WHERE id <> ?0
+			AND (seen_at < now() - interval '20 seconds' OR pg_try_advisory_xact_lock(hashtextextended(id, 2))) RETURNING id`, self).
 		Scan(ctx, &dead)
 	return dead, wrap(err, "find dead executors")
 }

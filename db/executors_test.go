@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -38,6 +39,17 @@ func TestExecutors(t *testing.T) {
 	if n := receive(t, other); n.Channel != db.EventChannel || n.Payload != `["`+r.ID+`:2"]` {
 		t.Errorf("after a commit of events: %+v", n)
 	}
+
+	hang := "UPDATE executors SET seen_at = now() - interval '%d seconds' WHERE id = 'other'"
+	execRaw(t, url, fmt.Sprintf(hang, 19))
+	if dead := value(s.DeadExecutors(ctx, "self"))(t); len(dead) != 0 {
+		t.Errorf("dead after 19 s without a sign of it: %v", dead)
+	}
+	execRaw(t, url, fmt.Sprintf(hang, 21))
+	if dead := value(s.DeadExecutors(ctx, "self"))(t); !slices.Equal(dead, []string{"other"}) {
+		t.Errorf("dead after 21 s without a sign of it: %v, want the other", dead)
+	}
+	value(remote.DeadExecutors(ctx, "other"))(t) // it wakes up
 
 	p.down() // as if the other process were killed
 	if _, open := <-other.Notifications; open || other.Err() == nil {

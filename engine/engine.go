@@ -342,7 +342,7 @@ func (e *Engine) takeOver(dead []string) error {
 	if err != nil {
 		return fmt.Errorf("take over: %w", err)
 	}
-	e.log.Warn("took over the runs of a process that ended", "executors", dead, "runs", len(taken))
+	e.log.Warn("took over the runs of a process that ended or hangs", "executors", dead, "runs", len(taken))
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,10 +22,12 @@ import (
 
 // cluster is a PostgreSQL server of one case, which may be stopped and killed.
 type cluster struct {
-	bin, dir, address string
-	url               string
-	account           *syscall.Credential // nil: our own; the server refuses to run as root
-	settings          string
+	bin, dir string
+	url      string
+	account  *syscall.Credential // nil: our own; the server refuses to run as root
+	settings string
+	host     string   // on which it listens
+	through  []string // a program that starts the server, e.g. in a network of its own
 }
 
 // postgresPrograms is the directory of the server's programs, the newest version of several.
@@ -44,7 +47,7 @@ func postgresPrograms() (string, error) {
 }
 
 // newCluster makes and starts a server in the world's directory, or in dir, and points the world at it.
-func (w *world) newCluster(ctx context.Context, dir string, settings ...string) (*cluster, error) {
+func (w *world) newCluster(ctx context.Context, dir string, change ...func(*cluster)) (*cluster, error) {
 	bin, err := postgresPrograms()
 	if err != nil {
 		return nil, err
@@ -56,7 +59,10 @@ func (w *world) newCluster(ctx context.Context, dir string, settings ...string) 
 	if dir == "" {
 		dir = filepath.Join(w.dir, "postgres")
 	}
-	c := &cluster{bin: bin, dir: dir, address: address}
+	c := &cluster{bin: bin, dir: dir, host: "127.0.0.1"}
+	for _, f := range change {
+		f(c)
+	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -72,13 +78,15 @@ func (w *world) newCluster(ctx context.Context, dir string, settings ...string) 
 	if err != nil {
 		return nil, err
 	}
-	c.settings = fmt.Sprintf("-c listen_addresses=127.0.0.1 -p %s -k %s -c max_connections=200", port, dir)
-	for _, s := range settings {
-		c.settings += " -c " + s
-	}
-	c.url = "postgres://penstock@" + address + "/postgres?sslmode=disable"
+	c.settings = fmt.Sprintf("-c listen_addresses=%s -p %s -k %s -c max_connections=200", c.host, port, dir)
+	c.url = "postgres://penstock@" + net.JoinHostPort(c.host, port) + "/postgres?sslmode=disable"
 	if err := c.run(ctx, "initdb", "-D", c.data(), "-U", "penstock", "-A", "trust", "-E", "UTF8", "--no-locale"); err != nil {
 		return nil, err
+	}
+	if c.host != "127.0.0.1" {
+		if err := c.trustEverybody(); err != nil {
+			return nil, err
+		}
 	}
 	w.url = c.url
 	w.atEnd(func() error { return c.stop(context.WithoutCancel(ctx), "immediate") })
@@ -102,12 +110,27 @@ func postgresAccount() (*syscall.Credential, error) {
 	return nil, notRun("there is no user under which PostgreSQL could run")
 }
 
+// trustEverybody lets the world in that is on the other side of a link.
+func (c *cluster) trustEverybody() error {
+	f, err := os.OpenFile(filepath.Join(c.data(), "pg_hba.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("host all all all trust\n")
+	return errors.Join(err, f.Close())
+}
+
 func (c *cluster) data() string { return filepath.Join(c.dir, "data") }
 
 func (c *cluster) run(ctx context.Context, program string, args ...string) error {
 	command := exec.CommandContext(ctx, filepath.Join(c.bin, program), args...)
+	account := c.account
+	if len(c.through) > 0 { // it needs our rights, and takes the account's after
+		line := slices.Concat(c.through, []string{"setpriv", fmt.Sprintf("--reuid=%d", account.Uid), fmt.Sprintf("--regid=%d", account.Gid), "--clear-groups"}, command.Args)
+		command, account = exec.CommandContext(ctx, line[0], line[1:]...), nil
+	}
 	command.Dir, command.Env = "/", []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: c.account, Setpgid: true}
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: account, Setpgid: true}
 	// To a file: the server would keep a pipe open.
 	out, err := os.CreateTemp("", "penstock-faults-")
 	if err != nil {

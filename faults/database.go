@@ -59,16 +59,10 @@ func databaseRestarts(ctx context.Context, w *world) error {
 // away waits while the database is away, looks at the answers, gives it back and waits for work to go on.
 func (w *world) away(ctx context.Context, s *harness.Server, f *feeder, began time.Time, wait time.Duration, back func(context.Context) error) error {
 	if wait > 0 {
-		if err := pause(ctx, wait/2); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 		w.checkUnready(ctx, s)
-		if err := pause(ctx, wait/2); err != nil {
-			return err
-		}
-		if err := pause(ctx, 2*time.Second); err != nil { // what was sent has its answer by now
-			return err
-		}
 		w.checkRefusals(f.between(began.Add(500*time.Millisecond), time.Now().Add(-2500*time.Millisecond)))
 	}
 	if err := back(ctx); err != nil {
@@ -86,19 +80,148 @@ func (w *world) away(ctx context.Context, s *harness.Server, f *feeder, began ti
 
 // checkRefusals: whoever asked was answered 503 soon, and never hung.
 func (w *world) checkRefusals(entries []entry) {
-	slow, wrong := 0, 0
+	slow, wrong, example := 0, 0, entry{}
 	for _, e := range entries {
 		if e.TookMS > 2500 { // two seconds, and what a busy machine adds
 			slow++
 		}
-		if e.Status != 503 {
+		if e.Status != 503 || e.RetryAfter == "" {
 			wrong++
+			example = e
 		}
 	}
 	if len(entries) == 0 {
 		w.problem("nothing was sent while the database was away")
 	}
 	if slow > 0 || wrong > 0 {
-		w.problem("while the database was away, %d of %d requests were not answered within 2 s, and %d were not answered 503", slow, len(entries), wrong)
+		w.problem("while the database was away, %d of %d requests were not answered within 2 s, and %d were not answered 503 with Retry-After, e.g. %d: %s", slow, len(entries), wrong, example.Status, example.Error)
 	}
+}
+
+// sessionsEnded is R07: every second the server ends all sessions of the program.
+func sessionsEnded(ctx context.Context, w *world) error {
+	c, err := w.newCluster(ctx, "")
+	if err != nil {
+		return err
+	}
+	s, err := w.installation(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := w.feed(ctx, "diamond", w.count(100, 30), s)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	before, err := usedBy(ctx, s)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	for range w.count(60, 8) {
+		if err := execute(ctx, c.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'penstock'"); err != nil {
+			return err
+		}
+		w.injected("all sessions ended")
+		if err := pause(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	failed, entries := 0, f.between(began, time.Now())
+	for _, e := range entries {
+		if e.Outcome != outcomeOK {
+			failed++
+		}
+	}
+	w.note("%d of %d requests were not acknowledged at once", failed, len(entries))
+	if failed*20 > len(entries) {
+		w.problem("%d of %d requests were not acknowledged at once, more than 5 %%", failed, len(entries))
+	}
+	if err := w.settle(ctx, f, s); err != nil {
+		w.problem("%v", err)
+	}
+	w.backToNormal(ctx, s, before)
+	return w.finish(ctx, f, 50)
+}
+
+// networkCut is R08: the network to the database goes away without a word and comes back.
+func networkCut(ctx context.Context, w *world) error {
+	link, err := newLink(ctx, w)
+	if err != nil {
+		return err
+	}
+	c, err := w.newCluster(ctx, "", func(c *cluster) { c.through, c.host = link.inside(), link.far })
+	if err != nil {
+		return err
+	}
+	s, err := w.installation(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := w.feed(ctx, "diamond", 30, s)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	_ = c
+	began := time.Now()
+	if err := link.set(ctx, "down"); err != nil {
+		return err
+	}
+	w.injected("link down")
+	// Sessions that were at work are given up after some seconds: what is asked later is answered at once.
+	back := func(ctx context.Context) error { return link.set(ctx, "up") }
+	if err := w.away(ctx, s, f, began.Add(5*time.Second), w.span(60*time.Second, 12*time.Second), back); err != nil {
+		return err
+	}
+	return w.finish(ctx, f, 50)
+}
+
+// databaseLocked is R09: somebody holds a lock that the program needs.
+func databaseLocked(ctx context.Context, w *world) error {
+	s, err := w.installation(ctx)
+	if err != nil {
+		return err
+	}
+	f, err := w.feed(ctx, "diamond", w.count(50, 20), s)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, time.Second); err != nil {
+		return err
+	}
+	db, err := openDatabase(w.url)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	lock, span := []string{"BEGIN EXCLUSIVE"}, w.span(20*time.Second, 6*time.Second)
+	if w.Store == postgres {
+		lock, span = []string{"BEGIN", "LOCK TABLE runs IN EXCLUSIVE MODE"}, w.span(30*time.Second, 6*time.Second)
+	}
+	for _, statement := range lock {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	began := time.Now()
+	w.injected(lock[len(lock)-1])
+	back := func(ctx context.Context) error {
+		_, err := conn.ExecContext(ctx, "ROLLBACK")
+		return err
+	}
+	w.checkReadable(ctx, s)
+	if err := w.away(ctx, s, f, began.Add(2*time.Second), span, back); err != nil {
+		return err
+	}
+	return w.finish(ctx, f, 20)
 }

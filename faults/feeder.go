@@ -26,13 +26,14 @@ const (
 
 // entry is a line of the ledger: one request.
 type entry struct {
-	At      time.Time `json:"at"`
-	Number  int64     `json:"number"`
-	Outcome string    `json:"outcome"`
-	Status  int       `json:"status,omitempty"`
-	Run     string    `json:"run,omitempty"`
-	TookMS  float64   `json:"took_ms"`
-	Error   string    `json:"error,omitempty"`
+	At         time.Time `json:"at"`
+	Number     int64     `json:"number"`
+	Outcome    string    `json:"outcome"`
+	Status     int       `json:"status,omitempty"`
+	RetryAfter string    `json:"retry_after,omitempty"`
+	Run        string    `json:"run,omitempty"`
+	TookMS     float64   `json:"took_ms"`
+	Error      string    `json:"error,omitempty"`
 }
 
 // feeder posts alerts at a rate, each of a host of its own, whether or not anybody listens, and posts what was
@@ -109,7 +110,7 @@ func (f *feeder) deliver(number int64) {
 
 func (f *feeder) post(c *harness.Client, number int64, body []byte) entry {
 	at := time.Now()
-	status, _, answer, err := c.Send(context.Background(), http.MethodPost, f.path, body)
+	status, header, answer, err := c.Send(context.Background(), http.MethodPost, f.path, body)
 	e := entry{At: at, Number: number, Status: status, TookMS: float64(time.Since(at).Microseconds()) / 1000}
 	switch {
 	case err != nil && errors.Is(err, syscall.ECONNREFUSED):
@@ -123,7 +124,7 @@ func (f *feeder) post(c *harness.Client, number int64, body []byte) entry {
 		_ = json.Unmarshal(answer, &a) // an answer without a run is found by the checks
 		e.Outcome, e.Run = outcomeOK, a.RunID
 	default:
-		e.Outcome, e.Error = outcomeFailed, string(answer)
+		e.Outcome, e.Error, e.RetryAfter = outcomeFailed, string(answer), header.Get("Retry-After")
 	}
 	f.record(e)
 	return e

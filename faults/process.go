@@ -58,6 +58,16 @@ func (w *world) backToNormal(ctx context.Context, s *harness.Server, before used
 	}
 }
 
+// checkReadable: people can look at what there is.
+func (w *world) checkReadable(ctx context.Context, s *harness.Server) {
+	c := &harness.Client{URL: s.URL, Token: s.Client.Token, HTTP: &http.Client{Timeout: 5 * time.Second}}
+	for _, path := range []string{"/admin/runs", "/admin/definitions/diamond", "/orchestration/pipelines/?limit=10"} {
+		if status, _, body, err := c.Send(ctx, http.MethodGet, path, nil); err != nil || status != http.StatusOK {
+			w.problem("%s during the fault: %d %v: %.200s", path, status, err, body)
+		}
+	}
+}
+
 // checkUnready: the process lives, says that it cannot work, and answers people.
 func (w *world) checkUnready(ctx context.Context, s *harness.Server) {
 	ops := &harness.Client{URL: s.OpsURL, HTTP: &http.Client{Timeout: 5 * time.Second}}
