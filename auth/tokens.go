@@ -83,7 +83,12 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, fresh time.Du
 	return Principal{}, err
 }
 
+// lookUpLimit is how long a caller waits for a store that does not answer, before it is told so.
+const lookUpLimit = 2 * time.Second
+
 func (s *Service) lookUp(ctx context.Context, hash string, touched, now time.Time) (knownToken, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
+	defer cancel()
 	t, err := s.store.TokenByHash(ctx, hash)
 	if err != nil {
 		return knownToken{}, err

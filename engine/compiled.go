@@ -67,6 +67,9 @@ func (c *compiled) keep(channel string, b built) {
 // to be seen here. Changes made by this process are seen at once.
 const namesFor = time.Second
 
+// lookUpLimit is how long a sender waits for a store that does not answer, before it is told so.
+const lookUpLimit = 2 * time.Second
+
 // byName looks a definition up that may be run: it exists, is active and valid.
 func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 	c.mu.Lock()
@@ -76,6 +79,8 @@ func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 		return n
 	}
 	n = named{until: time.Now().Add(namesFor)}
+	ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
+	defer cancel()
 	def, err := e.store.Definition(ctx, name)
 	switch {
 	case fault.Is(err, fault.NotFound):
@@ -86,11 +91,14 @@ func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 	case !def.IsActive:
 		n.err = fault.New(fault.NotFound, "The pipeline definition %q is not active.", name)
 	default:
-		n.def = def
 		var version *db.PipelineDefinitionVersion
 		if version, n.err = e.store.DefinitionVersionByNumber(ctx, def.ID, def.Version); n.err == nil {
 			n.plan, n.err = c.compile(ctx, e, version)
 		}
+		if db.IsDown(n.err) || ctx.Err() != nil {
+			return n
+		}
+		n.def = def
 	}
 	c.mu.Lock()
 	c.names[name] = n

@@ -96,8 +96,7 @@ func (w *world) feed(ctx context.Context, definition string, rate int, servers .
 func (f *feeder) deliver(number int64) {
 	body := alertBody(number)
 	for try := int64(0); ; try++ {
-		c := f.clients[(number+try)%int64(len(f.clients))]
-		if f.post(c, number, body).Outcome == outcomeOK {
+		if f.post(f.client(number+try), number, body).Outcome == outcomeOK {
 			return
 		}
 		select {
@@ -202,6 +201,34 @@ func (f *feeder) firstOK(ctx context.Context, from time.Time, limit time.Duratio
 		return false, nil
 	})
 	return at, err
+}
+
+// firstRefusal waits for the first request that begins after from and is not acknowledged.
+func (f *feeder) firstRefusal(ctx context.Context, from time.Time, limit time.Duration) (time.Time, error) {
+	var at time.Time
+	err := until(ctx, "the fault is felt", limit, func() (bool, error) {
+		for _, e := range f.between(from, time.Now()) {
+			if e.Outcome != outcomeOK {
+				at = e.At
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+	return at, err
+}
+
+// moveTo sends what follows to another server.
+func (f *feeder) moveTo(s *harness.Server) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clients = []*harness.Client{{URL: s.URL, Token: s.Client.Token, HTTP: f.clients[0].HTTP}}
+}
+
+func (f *feeder) client(turn int64) *harness.Client {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.clients[turn%int64(len(f.clients))]
 }
 
 // fingerprint of the alert with that number.
