@@ -93,7 +93,7 @@ func engineOptions(client *outbound.Client, out io.Writer) engine.Options {
 		Notify:  notifiers(notify.Deps{HTTP: client.HTTP(), Dial: client.DialContext, Out: out, Now: time.Now}),
 		AI:      providers(ai.Deps{HTTP: client.HTTP(), Env: os.Getenv}),
 	}
-	o.Types = nodes.All(nodes.Deps{Sources: o.Sources, Notify: o.Notify, AI: o.AI})
+	o.Types = nodes.All(nodes.Deps{Sources: o.Sources, Notify: o.Notify, AI: o.AI, HTTP: client.HTTP(), Dial: client.DialContext})
 	return o
 }
 

@@ -68,6 +68,18 @@ func alertsByIncident(ctx context.Context, q *bun.SelectQuery, incidentIDs []str
 	return m, wrap(err, "read alerts of incidents")
 }
 
+// FiringByFingerprint returns the firing alerts of a source by their fingerprints, each the latest first.
+func (s *Store) FiringByFingerprint(ctx context.Context, source string, fingerprints []string) (map[string][]Alert, error) {
+	var alerts []Alert
+	err := s.read.NewSelect().Model(&alerts).Where("source = ?", source).Where("status = 'firing'").
+		Where("fingerprint IN (?)", bun.List(fingerprints)).Order("starts_at DESC").Scan(ctx)
+	m := make(map[string][]Alert, len(fingerprints))
+	for _, a := range alerts {
+		m[a.Fingerprint] = append(m[a.Fingerprint], a)
+	}
+	return m, wrap(err, "read firing alerts")
+}
+
 // AlertsByKey returns what an occurrence (source, fingerprint, starts_at) is compared with: of each fingerprint
 // the firing alerts, the one that began last, and those that began at one of the given times. Take the locks of
 // IncidentsByGroup first, or another intake of the same alerts may go between.

@@ -7,6 +7,7 @@ import (
 
 	"penstock/db"
 	"penstock/drivers/ai"
+	"penstock/drivers/alerts"
 	"penstock/drivers/notify"
 	"penstock/engine/definition"
 	"penstock/engine/expr"
@@ -130,6 +131,9 @@ type Services interface {
 	// SubRun starts a run of another definition for this node, and waits for its end if asked to. However
 	// often it is called for a node of a run, it is one run.
 	SubRun(ctx context.Context, in SubRun) (SubRunResult, error)
+	// Raise reports alerts of the source check that this node has found: those that fire, and those that
+	// no longer do if they did. Only what is new is passed on, once for a node of a run.
+	Raise(ctx context.Context, found []alerts.Alert) error
 	// PublicURL is the address people reach Penstock at, "" if none is configured.
 	PublicURL() string
 }

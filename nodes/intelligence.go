@@ -199,7 +199,7 @@ func request(in engine.Input, prompt string) ai.Request {
 		case u.Skipped || u.Output == nil:
 		case u.Type == "intelligence" || unverified(u):
 			req.Earlier = append(req.Earlier, u.NodeOutput)
-		case u.Type == "context" || u.Type == "check" || u.Type == "transform":
+		case u.Type == "context" || u.Type == "check" || u.Type == "transform" || u.Type == "pipeline":
 			req.Context = append(req.Context, u.NodeOutput)
 		}
 	}

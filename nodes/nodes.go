@@ -9,8 +9,11 @@ package nodes
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 
 	"penstock/drivers"
 	"penstock/drivers/ai"
@@ -21,12 +24,19 @@ import (
 	"penstock/nodes/host"
 )
 
-// Deps is what node types are made of. The registries are required.
+// Deps is what node types are made of. The registries and the way out (HTTP, Dial) are required.
 type Deps struct {
 	Sources *alerts.Registry
 	Notify  *notify.Registry
 	AI      *ai.Registry
-	Measure func(ctx context.Context, w host.Want) (host.Sample, error) // nil: the machine this runs on
+	HTTP    *http.Client // guarded, see outbound
+	Dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// What is nil is of the machine this runs on.
+	Measure        func(ctx context.Context, w host.Want) (host.Sample, error)
+	CountProcesses func(ctx context.Context, name string) (int, error)
+	Lookup         func(ctx context.Context, host string) ([]string, error)
+	Roots          *x509.CertPool
 }
 
 // All returns the node types in the order they are offered.
@@ -34,8 +44,14 @@ func All(d Deps) []engine.NodeType {
 	if d.Measure == nil {
 		d.Measure = host.New().Measure
 	}
+	if d.CountProcesses == nil {
+		d.CountProcesses = host.CountProcesses
+	}
+	if d.Lookup == nil {
+		d.Lookup = net.DefaultResolver.LookupHost
+	}
 	return []engine.NodeType{
-		ingestType(d), contextType(d), intelligenceType(d), transformType(), conditionType(), notifyType(d), pipelineType(),
+		ingestType(d), contextType(d), checkType(d), intelligenceType(d), transformType(), conditionType(), notifyType(d), pipelineType(),
 	}
 }
 

@@ -45,6 +45,7 @@ func deps(t testing.TB) nodes.Deps {
 		Notify:  drivers.NewRegistry(slack.Kind(n), email.Kind(n), pagerduty.Kind(n), generic.Kind(n), console.Kind(n)),
 		AI:      drivers.NewRegistry(local.Kind(a), openai.Kind(a), claude.Kind(a)),
 		Measure: machine,
+		HTTP:    n.HTTP, Dial: n.Dial,
 	}
 }
 
@@ -146,7 +147,7 @@ func TestTypesDescribeThemselves(t *testing.T) {
 			}
 		}
 	}
-	if want := []string{"ingest", "context", "intelligence", "transform", "condition", "notify", "pipeline"}; !slices.Equal(names, want) {
+	if want := []string{"ingest", "context", "check", "intelligence", "transform", "condition", "notify", "pipeline"}; !slices.Equal(names, want) {
 		t.Errorf("types %v, want %v", names, want)
 	}
 	for name, want := range map[string]time.Duration{"notify": 10 * time.Second, "intelligence": 20 * time.Second, "context": 0} {

@@ -9,11 +9,14 @@ import (
 	"penstock/nodes/host"
 )
 
-// contextTexts are the figures of the context nodes that no transform has taken, newest first.
+// contextTexts are the results of check nodes and the figures of context nodes that no transform has taken, newest first.
 func contextTexts(in engine.Input) []string {
 	var sections []string
 	taken := takenByTransforms(in)
 	for _, u := range in.Upstream {
+		if u.Type == "check" && !taken[u.NodeID] {
+			sections = append(sections, checkText(u.Output))
+		}
 		system, ok := u.Output["system"].(map[string]any)
 		if !ok || u.Type != "context" || taken[u.NodeID] {
 			continue
@@ -35,6 +38,25 @@ func contextTexts(in engine.Input) []string {
 		sections = append(sections, paragraph(lines))
 	}
 	return sections
+}
+
+// checkText lists the checks that are not ok, or says that all are.
+func checkText(output map[string]any) string {
+	checks, _ := output["checks"].([]any) // none of a node that failed or was skipped
+	list := entries(checks)
+	lines := []string{"Checks by " + str(output, "host") + ":"}
+	for _, c := range list {
+		if status := str(c, "status"); status != checkOK {
+			lines = append(lines, fmt.Sprintf("%s is %s: %s", str(c, "name"), status, str(c, "message")))
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return ""
+	case len(lines) == 1:
+		lines = append(lines, fmt.Sprintf("%d of %[1]d ok", len(list)))
+	}
+	return paragraph(lines)
 }
 
 // sameHost compares names with and without their domain.

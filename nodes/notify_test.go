@@ -113,6 +113,12 @@ func TestMessages(t *testing.T) {
 		"incident, AI, rules and context": {`{"channel": "ops"}`, func(t *testing.T, w *nodetest.World) engine.Input {
 			return nodetest.With(about(t, w), openaiResult(t), rulesResult(t), contextResult(t, "db-1.example.com"))
 		}},
+		"checks": {`{"channel": "ops"}`, func(t *testing.T, w *nodetest.World) engine.Input {
+			return nodetest.With(nodetest.Input(w),
+				nodetest.Result(t, "bad", "check", `{"host": "penstock-1", "checks": [{"name": "cpu", "status": "ok", "message": "CPU is at 3 %."}, {"name": "disk /", "status": "warning", "message": "The disk of / is at 90 %; the limit is 85 %."}]}`),
+				nodetest.Result(t, "good", "check", `{"host": "penstock-1", "checks": [{"name": "cpu", "status": "ok", "message": "CPU is at 3 %."}]}`),
+				nodetest.Result(t, "failed", "check", ""))
+		}},
 		"figures of another machine": {`{"channel": "ops"}`, func(t *testing.T, w *nodetest.World) engine.Input {
 			return nodetest.With(about(t, w), contextResult(t, "penstock-1"))
 		}},

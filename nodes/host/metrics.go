@@ -132,6 +132,18 @@ func processUse(ctx context.Context) (any, error) {
 	return list, ctx.Err()
 }
 
+// CountProcesses counts the running processes of a program by its name.
+func CountProcesses(ctx context.Context, name string) (int, error) {
+	running, err := process.ProcessesWithContext(ctx)
+	n := 0
+	for _, p := range running {
+		if found, err := p.NameWithContext(ctx); err == nil && found == name { // else it has ended
+			n++
+		}
+	}
+	return n, err
+}
+
 // cpuSeconds is the time that a process has computed, −1 if it is not there.
 func cpuSeconds(ctx context.Context, p *process.Process) float64 {
 	t, err := p.TimesWithContext(ctx)

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"penstock/drivers/ai"
+	"penstock/drivers/alerts"
 	"penstock/drivers/notify"
 	"penstock/engine"
 	"penstock/engine/definition"
@@ -27,6 +28,7 @@ type World struct {
 	sent    []Sent
 	asked   []Asked
 	taken   []Taken
+	raised  []alerts.Alert
 	emitted string
 	lines   []string
 }
@@ -112,6 +114,17 @@ func (w *World) Provider(_ context.Context, kind string, config json.RawMessage)
 	}
 	return analyser{w, kind, config, answer}, nil
 }
+
+// Raise implements [engine.Services].
+func (w *World) Raise(ctx context.Context, found []alerts.Alert) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.raised = found
+	return ctx.Err()
+}
+
+// Raised returns what the newest Raise was given.
+func (w *World) Raised() []alerts.Alert { w.mu.Lock(); defer w.mu.Unlock(); return w.raised }
 
 // SubRun implements [engine.Services].
 func (w *World) SubRun(ctx context.Context, in engine.SubRun) (engine.SubRunResult, error) {
