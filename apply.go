@@ -12,7 +12,7 @@ import (
 	"penstock/engine"
 )
 
-// apply does over REST what engine.Apply does on the store: channels first, then definitions.
+// apply does over REST what engine.Apply does on the store: channels and sources first, then definitions.
 func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out io.Writer) error {
 	files, err := engine.ReadFiles(dir)
 	if err != nil {
@@ -44,7 +44,17 @@ func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out i
 
 func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool) (string, error) {
 	kind, path, body := "definition "+f.Name, "/orchestration/definitions/"+url.PathEscape(f.Name)+"/", map[string]any{"config": f.Config}
-	if f.Driver != "" {
+	switch f.Kind() {
+	case engine.FileSource:
+		kind, path = "source "+f.Name, "/orchestration/sources/"+url.PathEscape(f.Name)+"/"
+		body = map[string]any{"expect_every_seconds": *f.ExpectEvery}
+		if f.Grace != nil {
+			body["grace_seconds"] = *f.Grace
+		}
+		if f.Driver != "" {
+			body["driver"] = f.Driver
+		}
+	case engine.FileChannel:
 		kind, path = "channel "+f.Name, "/orchestration/channels/"+url.PathEscape(f.Name)+"/"
 		body["driver"] = f.Driver
 		if f.Config == nil {
@@ -52,7 +62,7 @@ func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool)
 		}
 	}
 	if dryRun {
-		if f.Driver != "" {
+		if f.Kind() != engine.FileDefinition {
 			return kind + " would be saved", nil
 		}
 		var v engine.Validation
@@ -84,7 +94,7 @@ func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool)
 func (s remote) prune(ctx context.Context, files map[string]engine.AppliedFile, dryRun bool, out io.Writer) error {
 	keep := map[string]bool{engine.DefaultDefinition: true}
 	for _, f := range files {
-		keep[f.Name] = keep[f.Name] || f.Driver == ""
+		keep[f.Name] = keep[f.Name] || f.Kind() == engine.FileDefinition
 	}
 	var list struct {
 		Definitions []struct{ Name string }

@@ -113,9 +113,10 @@ func schemaCommand() *cli.Command {
 func applyCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "apply",
-		Usage:     "save the definitions and channels of a directory",
+		Usage:     "save the definitions, channels and sources of a directory",
 		ArgsUsage: "DIR",
-		Description: "Takes *.json, *.yaml and *.yml: a definition (nodes), {name, config, …}, or a channel {name, driver, config}.\n" +
+		Description: "Takes *.json, *.yaml and *.yml: a definition (nodes), {name, config, …}, a channel {name, driver, config},\n" +
+			"or a source {name, expect_every_seconds, …}.\n" +
 			"Without a key \"name\" the file's name is the name. Nothing is saved when a file cannot be read.\n" + remoteHelp,
 		Flags: append([]cli.Flag{
 			&cli.BoolFlag{Name: "prune", Usage: "delete definitions that are in no file"},

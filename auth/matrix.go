@@ -45,6 +45,12 @@ var matrix = map[string]Scope{
 	"DELETE /orchestration/channels/{name}/":    Edit,
 	"POST /orchestration/channels/{name}/test/": Edit,
 
+	// Sources.
+	"GET /orchestration/sources/":           Read,
+	"GET /orchestration/sources/{name}/":    Read,
+	"PUT /orchestration/sources/{name}/":    Edit,
+	"DELETE /orchestration/sources/{name}/": Edit,
+
 	// What is going on.
 	"GET /orchestration/status/": Read,
 
@@ -77,6 +83,12 @@ var matrix = map[string]Scope{
 	"Query.why":                           Read,
 	"Query.channel":                       Read,
 	"Query.channels":                      Read,
+	"Query.source":                        Read,
+	"Query.sources":                       Read,
+	"Query.serverStatus":                  Read,
+	"Mutation.createSource":               Edit,
+	"Mutation.updateSource":               Edit,
+	"Mutation.deleteSource":               Edit,
 	"Query.nodeTypes":                     Read,
 	"Mutation.createPipelineDefinition":   Edit,
 	"Mutation.updatePipelineDefinition":   Edit,

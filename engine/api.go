@@ -16,25 +16,26 @@ import (
 
 // Options is what an engine is made of. Store, Sealer, the registries and Types are required.
 type Options struct {
-	Store     *db.Store
-	Hub       *Hub // the one whose Publish was given to db.Open as OnCommit
-	Sealer    *seal.Sealer
-	Sources   *alerts.Registry
-	Notify    *notify.Registry
-	AI        *ai.Registry
-	Types     []NodeType
-	Env       func(string) string // environment for {"env": …} references; nil: os.Getenv
-	Workers   int                 // stages that run at the same time; default 256
-	Backlog   int                 // runs that may wait for a start before deliveries are refused; default 5,000
-	Drain     time.Duration       // how long running stages may go on after Run's context has ended; default 12 s
-	Clock     func() time.Time    // what schedules follow; nil: time.Now
-	PublicURL string              // "" or an absolute URL without trailing slash, for links in messages
-	HTTP      *http.Client        // guarded; for the heartbeat
-	Heartbeat Heartbeat
-	Retain    Retention     // how much history is kept; zero: all
-	Tidy      time.Duration // how often what is old is looked for; default 10 s
-	Version   string        // of the program, for people
-	Log       *slog.Logger  // nil: discard
+	Store        *db.Store
+	Hub          *Hub // the one whose Publish was given to db.Open as OnCommit
+	Sealer       *seal.Sealer
+	Sources      *alerts.Registry
+	Notify       *notify.Registry
+	AI           *ai.Registry
+	Types        []NodeType
+	Env          func(string) string // environment for {"env": …} references; nil: os.Getenv
+	Workers      int                 // stages that run at the same time; default 256
+	Backlog      int                 // runs that may wait for a start before deliveries are refused; default 5,000
+	Drain        time.Duration       // how long running stages may go on after Run's context has ended; default 12 s
+	Clock        func() time.Time    // what schedules follow; nil: time.Now
+	PublicURL    string              // "" or an absolute URL without trailing slash, for links in messages
+	HTTP         *http.Client        // guarded; for the heartbeat
+	Heartbeat    Heartbeat
+	Retain       Retention     // how much history is kept; zero: all
+	SourcesEvery time.Duration // how often silent sources are looked for; default 5 s
+	Tidy         time.Duration // how often what is old is looked for; default 10 s
+	Version      string        // of the program, for people
+	Log          *slog.Logger  // nil: discard
 }
 
 // Retention says how much history is kept; zero of anything keeps all of it. Runs that have not ended and what

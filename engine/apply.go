@@ -21,7 +21,8 @@ import (
 	"penstock/fault"
 )
 
-// AppliedFile is a file of [Engine.Apply]. It holds a channel if it has the key driver at the top, else a definition.
+// AppliedFile is a file of [Engine.Apply]. It holds a source if it has the key expect_every_seconds at the top, a
+// channel if it has the key driver, else a definition.
 // The name is the key name, else the file's name without its ending.
 type AppliedFile struct {
 	Name        string            `json:"name"`
@@ -31,10 +32,30 @@ type AppliedFile struct {
 	Tags        map[string]string `json:"tags"`
 	IsActive    *bool             `json:"is_active"`
 	Message     string            `json:"message"`
+	ExpectEvery *int              `json:"expect_every_seconds"`
+	Grace       *int              `json:"grace_seconds"`
+}
+
+// Kinds of files.
+const (
+	FileSource     = "source"
+	FileChannel    = "channel"
+	FileDefinition = "definition"
+)
+
+// Kind is what the file holds.
+func (f AppliedFile) Kind() string {
+	switch {
+	case f.ExpectEvery != nil:
+		return FileSource
+	case f.Driver != "":
+		return FileChannel
+	}
+	return FileDefinition
 }
 
 // Apply makes the store hold what the files of dir say (*.json, *.yaml, *.yml; not below it):
-// channels first, then definitions. All files are read and checked before anything is written.
+// channels and sources first, then definitions. All files are read and checked before anything is written.
 // prune deletes definitions that are in no file; dryRun only says what would be done.
 func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, actor string, out io.Writer) error {
 	files, err := ReadFiles(dir)
@@ -47,14 +68,14 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	keep := map[string]bool{}
 	for _, path := range FileOrder(files) {
 		f := files[path]
-		what := f.kind() + " " + f.Name + " would be saved"
+		what := f.Kind() + " " + f.Name + " would be saved"
 		if !dryRun {
 			if what, err = e.applyOne(ctx, f, actor); err != nil {
 				return fmt.Errorf("%s: %w", filepath.Base(path), err)
 			}
 		}
 		_, _ = fmt.Fprintf(out, "%s: %s\n", filepath.Base(path), what)
-		keep[f.Name] = keep[f.Name] || f.Driver == ""
+		keep[f.Name] = keep[f.Name] || f.Kind() == FileDefinition
 	}
 	if !prune {
 		return nil
@@ -62,13 +83,13 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	return e.prune(ctx, keep, dryRun, out)
 }
 
-// FileOrder is the order in which files are applied: channels first, because definitions name them,
+// FileOrder is the order in which files are applied: sources and channels first, because definitions name these,
 // and definitions behind those that they run.
 func FileOrder(files map[string]AppliedFile) []string {
 	paths := slices.Sorted(maps.Keys(files))
 	byName := map[string]string{}
 	for _, path := range paths {
-		if f := files[path]; f.Driver == "" {
+		if f := files[path]; f.Kind() == FileDefinition {
 			byName[f.Name] = path
 		}
 	}
@@ -87,21 +108,14 @@ func FileOrder(files map[string]AppliedFile) []string {
 		}
 		order = append(order, path)
 	}
-	for _, channels := range []bool{true, false} {
+	for _, definitions := range []bool{false, true} {
 		for _, path := range paths {
-			if (files[path].Driver != "") == channels {
+			if (files[path].Kind() == FileDefinition) == definitions {
 				place(path)
 			}
 		}
 	}
 	return order
-}
-
-func (f AppliedFile) kind() string {
-	if f.Driver != "" {
-		return "channel"
-	}
-	return "definition"
 }
 
 // checkFiles checks all files before anything is written, as if what they hold existed already.
@@ -118,11 +132,16 @@ func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) e
 	seen := map[string]string{}
 	for _, path := range paths {
 		f := files[path]
-		if first, twice := seen[f.kind()+f.Name]; twice {
-			report(path, fault.New(fault.Invalid, "%s has a %s %q too.", filepath.Base(first), f.kind(), f.Name))
+		if first, twice := seen[f.Kind()+f.Name]; twice {
+			report(path, fault.New(fault.Invalid, "%s has a %s %q too.", filepath.Base(first), f.Kind(), f.Name))
 		}
-		seen[f.kind()+f.Name] = path
-		if f.Driver == "" {
+		seen[f.Kind()+f.Name] = path
+		if f.Kind() == FileSource {
+			if _, err := e.checkSource(db.Source{Name: f.Name}, f.source("")); err != nil {
+				report(path, err)
+			}
+		}
+		if f.Kind() != FileChannel {
 			continue
 		}
 		kind, err := e.o.Notify.Get(f.Driver)
@@ -137,14 +156,14 @@ func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) e
 	}
 	catalog.Callees = map[definition.Call]definition.Callee{}
 	for _, f := range files {
-		if f.Driver == "" {
+		if f.Kind() == FileDefinition {
 			catalog.Callees[definition.Call{Definition: f.Name}] = definition.Callee{
 				IsActive: f.IsActive == nil || *f.IsActive, Calls: definition.Calls(f.Config, catalog.Types),
 			}
 		}
 	}
 	for _, path := range paths {
-		if f := files[path]; f.Driver == "" {
+		if f := files[path]; f.Kind() == FileDefinition {
 			if err := e.findCallees(ctx, catalog, f.Config); err != nil {
 				return err
 			}
@@ -191,7 +210,7 @@ func ReadFiles(dir string) (map[string]AppliedFile, error) {
 		if _, bare := probe["nodes"]; bare {
 			f.Config = doc
 		} else if err := strictjson.Unmarshal(doc, &f); err != nil {
-			return nil, fault.Wrap(err, fault.Invalid, "%s: is neither a definition (nodes), nor {name, config, …}, nor a channel {name, driver, config}. %s", entry.Name(), fault.Of(err).Message)
+			return nil, fault.Wrap(err, fault.Invalid, "%s: is neither a definition (nodes), nor {name, config, …}, nor a channel {name, driver, config}, nor a source {name, expect_every_seconds, …}. %s", entry.Name(), fault.Of(err).Message)
 		}
 		if f.Name == "" {
 			f.Name = strings.TrimSuffix(entry.Name(), ending)
@@ -205,7 +224,11 @@ func ReadFiles(dir string) (map[string]AppliedFile, error) {
 }
 
 func (e *Engine) applyOne(ctx context.Context, f AppliedFile, actor string) (string, error) {
-	if f.Driver != "" {
+	switch f.Kind() {
+	case FileSource:
+		_, created, err := e.SaveSource(ctx, f.source(actor))
+		return "source " + f.Name + done(created), err
+	case FileChannel:
 		_, created, err := e.SaveChannel(ctx, ChannelInput{Name: f.Name, Driver: f.Driver, Config: f.Config,
 			Description: f.Description, IsActive: f.IsActive, Actor: actor, Admin: true})
 		return "channel " + f.Name + done(created), err
@@ -220,6 +243,14 @@ func (e *Engine) applyOne(ctx context.Context, f AppliedFile, actor string) (str
 		text += fmt.Sprintf("\n  warning %s: %s", w.Path, w.Message)
 	}
 	return text, nil
+}
+
+func (f AppliedFile) source(actor string) SourceInput {
+	in := SourceInput{Name: f.Name, Description: f.Description, ExpectEvery: f.ExpectEvery, Grace: f.Grace, IsActive: f.IsActive, Actor: actor}
+	if f.Driver != "" {
+		in.Driver = &f.Driver
+	}
+	return in
 }
 
 func done(created bool) string {

@@ -55,7 +55,9 @@ func TestWatchChanges(t *testing.T) {
 			return last
 		}
 		ended := func(id string) func(engine.RecordChange) bool {
-			return func(c engine.RecordChange) bool { return c.Run != nil && c.Run.ID == id && c.Run.Status == db.RunCompleted }
+			return func(c engine.RecordChange) bool {
+				return c.Run != nil && c.Run.ID == id && c.Run.Status == db.RunCompleted
+			}
 		}
 		first := works.run("one")
 		seen := until(live, "the end of a run", ended(first.RunID))

@@ -59,6 +59,7 @@ type Engine struct {
 	startedAt  time.Time
 	received   counts // deliveries by how they were answered
 	heart      heart
+	senders    senders
 	pulse      chan chan struct{} // through takeAllIn, to see that it works
 	worked     atomic.Int64       // attempts of stages that have ended
 	decided    counts             // decisions by outcome
@@ -90,6 +91,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	}
 	if o.Drain <= 0 {
 		o.Drain = 12 * time.Second
+	}
+	if o.SourcesEvery <= 0 {
+		o.SourcesEvery = sourcesEvery
 	}
 	if o.Heartbeat.Every <= 0 {
 		o.Heartbeat.Every = time.Minute
@@ -262,7 +266,11 @@ func (e *Engine) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := e.sweepOnce(ctx); err == nil {
+		err := e.sweepOnce(ctx)
+		if err == nil {
+			err = e.watchSources(ctx)
+		}
+		if err == nil {
 			e.beat(ctx)
 		} else if ctx.Err() == nil {
 			e.log.Error("look for work", "error", err)

@@ -56,7 +56,7 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 		ID: newID(), TraceID: newID(), Definition: in.Definition, ContentType: in.ContentType,
 		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReplayOf: in.replayOf, HeardAt: in.heard, ReceivedAt: now(),
 	}
-	understood, err := e.understand(target, doc, in)
+	understood, err := e.understand(ctx, target, doc, in)
 	if understood != nil {
 		delivery.Source, understood.heard = understood.source, heard(&delivery)
 	}
@@ -73,6 +73,7 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 			release()
 			return Accepted{}, err
 		}
+		e.hear(in, understood.source, delivery.ReceivedAt)
 		accepted.started(ctx, e.routeSoon(&delivery, understood, in.Actor, release))
 		return accepted, nil
 	}
@@ -89,16 +90,34 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 		return Accepted{}, err
 	}
 	e.startSoon(run)
+	e.hear(in, understood.source, delivery.ReceivedAt)
 	accepted.RunID, accepted.Definition = &run.ID, &run.DefinitionName
 	return accepted, nil
 }
 
 // understand reads a body for the definition that the caller named, or as alerts to be routed.
-func (e *Engine) understand(target named, doc any, in Inbound) (*parsed, error) {
+// What comes from a stored source bears its name, whichever driver reads it.
+func (e *Engine) understand(ctx context.Context, target named, doc any, in Inbound) (*parsed, error) {
 	if target.err != nil {
 		return nil, target.err
 	}
-	return e.parse(target.plan, doc, in.Source, in.Header, in.Body)
+	driver, name := in.Source, ""
+	if in.Source != "" {
+		stored, known, err := e.sourceOf(ctx, in.Source)
+		switch {
+		case err != nil:
+			return nil, err
+		case known && !stored.IsActive:
+			return nil, fault.New(fault.NotFound, "The source %q is not active.", in.Source)
+		case known && stored.Name != stored.Driver:
+			driver, name = stored.Driver, stored.Name
+		}
+	}
+	p, err := e.parse(target.plan, doc, driver, in.Header, in.Body)
+	if p != nil {
+		p.source = or(name, p.source)
+	}
+	return p, err
 }
 
 // refuse keeps a delivery that cannot be worked, and returns the cause.
@@ -251,7 +270,7 @@ func (e *Engine) parseAlerts(source string, payload any, header http.Header, bod
 	out := &parsed{source: source}
 	kind, err := e.o.Sources.Get(source)
 	if err != nil {
-		return out, fault.New(fault.Unprocessable, "There is no alert source %q. Available: %s.", source, strings.Join(e.o.Sources.Names(), ", "))
+		return out, fault.New(fault.Unprocessable, "There is no alert source %q. Available: %s.", source, strings.Join(e.sourceNames(), ", "))
 	}
 	src, err := kind.Build(context.Background(), nil)
 	if err != nil {

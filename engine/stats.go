@@ -39,16 +39,17 @@ func (c *counts) all() map[string]int64 {
 type Stats struct {
 	Version     string
 	StartedAt   time.Time
-	Load        int              // runs in this process that have not ended
-	Stages      int              // stages that are being worked
-	Workers     int              // that may be worked at the same time
-	Subscribers int              // that follow a run live
-	Deliveries  map[string]int64 // by outcome: accepted, no_alerts, rejected, unavailable
-	Decisions   map[string]int64 // by outcome
-	Expired     map[string]int64 // rows that retention deleted, by table
-	Heartbeats  map[string]int64 // by outcome: sent, failed, withheld
-	LastBeat    time.Time        // when the last was sent; zero if none was
-	IntakeLag   *db.Histogram    // seconds from a delivery's arrival until its alerts were taken in
+	Load        int                  // runs in this process that have not ended
+	Stages      int                  // stages that are being worked
+	Workers     int                  // that may be worked at the same time
+	Subscribers int                  // that follow a run live
+	Deliveries  map[string]int64     // by outcome: accepted, no_alerts, rejected, unavailable
+	Decisions   map[string]int64     // by outcome
+	Expired     map[string]int64     // rows that retention deleted, by table
+	Sources     map[string]db.Source // as they were some seconds ago
+	Heartbeats  map[string]int64     // by outcome: sent, failed, withheld
+	LastBeat    time.Time            // when the last was sent; zero if none was
+	IntakeLag   *db.Histogram        // seconds from a delivery's arrival until its alerts were taken in
 }
 
 // Stats returns the figures as they are now.
@@ -57,7 +58,7 @@ func (e *Engine) Stats() Stats {
 		Version: e.o.Version, StartedAt: e.startedAt,
 		Load: int(e.load.Load()), Stages: len(e.slots), Workers: cap(e.slots), Subscribers: e.hub.subscribers(),
 		Deliveries: e.received.all(), Decisions: e.decided.all(), Expired: e.expired.all(), IntakeLag: e.intakeLag,
-		Heartbeats: e.heart.outcomes.all(),
+		Sources: e.senders.all(), Heartbeats: e.heart.outcomes.all(),
 	}
 	if at := e.heart.lastSent.Load(); at != 0 {
 		s.LastBeat = time.Unix(at, 0).UTC()

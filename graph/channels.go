@@ -38,15 +38,15 @@ func undelivered(err error) error {
 	return nil
 }
 
-// pageByName cuts a page out of all channels, which are few and come by name.
-func pageByName(all []db.Channel, p db.Page) (c db.Connection[db.Channel], err error) {
+// pageByName cuts a page out of all records of a kind, which are few and come by name.
+func pageByName[T any](all []T, nameOf func(*T) string, p db.Page) (c db.Connection[T], err error) {
 	from, to := 0, len(all)
 	at := func(cursor string) (int, bool) {
 		name, decodeErr := base64.RawURLEncoding.DecodeString(cursor)
 		if decodeErr != nil {
 			err = fault.New(fault.Invalid, "The cursor is not one of this list. Start again without it.")
 		}
-		return slices.BinarySearchFunc(all, string(name), func(ch db.Channel, name string) int { return strings.Compare(ch.Name, name) })
+		return slices.BinarySearchFunc(all, string(name), func(item T, name string) int { return strings.Compare(nameOf(&item), name) })
 	}
 	if p.After != "" {
 		i, found := at(p.After)
@@ -67,8 +67,8 @@ func pageByName(all []db.Channel, p db.Page) (c db.Connection[db.Channel], err e
 		to = min(to, from+p.First)
 	}
 	c.Items, c.HasPrevious, c.HasNext = all[from:to], from > 0, to < len(all)
-	for _, ch := range c.Items {
-		c.Cursors = append(c.Cursors, base64.RawURLEncoding.EncodeToString([]byte(ch.Name)))
+	for i := range c.Items {
+		c.Cursors = append(c.Cursors, base64.RawURLEncoding.EncodeToString([]byte(nameOf(&c.Items[i]))))
 	}
 	return c, nil
 }

@@ -95,7 +95,7 @@ func (r *queryResolver) Channels(ctx context.Context, first *int32, after *strin
 	if err != nil {
 		return nil, err
 	}
-	c, err := pageByName(all, p)
+	c, err := pageByName(all, func(c *db.Channel) string { return c.Name }, p)
 	return connect(channelList, c, func(context.Context) (int, error) { return len(all), nil }), err
 }
 

@@ -53,6 +53,8 @@ type (
 	AlertEdge            = Edge[db.Alert]
 	ChannelConnection    = Connection[db.Channel]
 	ChannelEdge          = Edge[db.Channel]
+	SourceConnection     = Connection[db.Source]
+	SourceEdge           = Edge[db.Source]
 	DeliveryConnection   = Connection[db.Delivery]
 	DeliveryEdge         = Edge[db.Delivery]
 	DecisionConnection   = Connection[db.Decision]
@@ -69,6 +71,7 @@ const (
 	incidentList   list = "i"
 	alertList      list = "a"
 	channelList    list = "c"
+	sourceList     list = "s"
 	deliveryList   list = "dl"
 	decisionList   list = "dec"
 )

@@ -277,6 +277,10 @@ func costs() ComplexityRoot {
 	c.Query.Channels = func(child int, first *int32, _ *string, last *int32, _ *string) int {
 		return page(child, first, last)
 	}
+	c.Query.Sources = func(child int, first *int32, _ *string, last *int32, _ *string) int {
+		return page(child, first, last)
+	}
+	c.Query.ServerStatus = func(child int) int { return 10 + child }
 	c.Query.Nodes = func(child int, ids []string) int { return 1 + len(ids)*max(child, 1) }
 	c.PipelineDefinition.Versions = nested
 	c.PipelineDefinition.Runs = nested

@@ -120,6 +120,30 @@ type CreatePipelineDefinitionPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new source.
+type CreateSourceInput struct {
+	// Name: lower-case letters, digits, `.`, `_` and `-`, at most 255.
+	Name string `json:"name"`
+	// Which driver reads what it sends; absent or empty detects it.
+	Driver graphql.Omittable[*string] `json:"driver,omitempty"`
+	// What it is.
+	Description graphql.Omittable[*string] `json:"description,omitempty"`
+	// Within how many seconds something must come: 0 (the default) for nothing, or from 10 to 2678400.
+	ExpectEverySeconds graphql.Omittable[*int32] `json:"expectEverySeconds,omitempty"`
+	// How many seconds it may be late; 0 if absent.
+	GraceSeconds graphql.Omittable[*int32] `json:"graceSeconds,omitempty"`
+	// Whether it may send; true if absent.
+	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
+}
+
+// Outcome of `createSource`.
+type CreateSourcePayload struct {
+	// The new source; null if there are user errors.
+	Source *db.Source `json:"source,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which decisions; all fields must fit.
 type DecisionFilter struct {
 	// With this outcome.
@@ -154,6 +178,20 @@ type DeletePipelineDefinitionInput struct {
 
 // Outcome of `deletePipelineDefinition`.
 type DeletePipelineDefinitionPayload struct {
+	// Global id of what was deleted; null if there are user errors.
+	DeletedID *string `json:"deletedId,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which source to forget.
+type DeleteSourceInput struct {
+	// Name of the source.
+	Name string `json:"name"`
+}
+
+// Outcome of `deleteSource`.
+type DeleteSourcePayload struct {
 	// Global id of what was deleted; null if there are user errors.
 	DeletedID *string `json:"deletedId,omitempty"`
 	// What to correct.
@@ -296,6 +334,30 @@ type RetryRunPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// How the installation is.
+type ServerStatus struct {
+	// Version of the process that answers.
+	Version string `json:"version"`
+	// When that process started.
+	StartedAt time.Time `json:"startedAt"`
+	// Kind of database: `sqlite` or `postgres`.
+	Database string `json:"database"`
+	// Processes that work on it.
+	Executors int32 `json:"executors"`
+	// Room that the database takes, in bytes.
+	StoreBytes int64 `json:"storeBytes"`
+	// Runs that nobody has started yet.
+	PendingRuns int32 `json:"pendingRuns"`
+	// Runs that have begun and not ended.
+	RunningRuns int32 `json:"runningRuns"`
+	// Runs of these that wait for the next attempt of a stage.
+	RetryingRuns int32 `json:"retryingRuns"`
+	// Runs that nobody has started for more than a minute.
+	StuckRuns int32 `json:"stuckRuns"`
+	// The run that has been under way for longest.
+	OldestRun *db.Run `json:"oldestRun,omitempty"`
+}
+
 // Which channel to test.
 type TestChannelInput struct {
 	// Name of the channel.
@@ -358,6 +420,30 @@ type UpdatePipelineDefinitionPayload struct {
 	PipelineDefinition *db.PipelineDefinition `json:"pipelineDefinition,omitempty"`
 	// What may be wrong with the document, although it was accepted.
 	Warnings []*definition.Issue `json:"warnings"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Changes to a source. What is absent stays as it is.
+type UpdateSourceInput struct {
+	// Which source.
+	Name string `json:"name"`
+	// Which driver reads what it sends; null or empty detects it.
+	Driver graphql.Omittable[*string] `json:"driver,omitempty"`
+	// What it is; null empties it.
+	Description graphql.Omittable[*string] `json:"description,omitempty"`
+	// Within how many seconds something must come; 0 for nothing.
+	ExpectEverySeconds graphql.Omittable[*int32] `json:"expectEverySeconds,omitempty"`
+	// How many seconds it may be late.
+	GraceSeconds graphql.Omittable[*int32] `json:"graceSeconds,omitempty"`
+	// Whether it may send.
+	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
+}
+
+// Outcome of `updateSource`.
+type UpdateSourcePayload struct {
+	// The source after the change; null if there are user errors.
+	Source *db.Source `json:"source,omitempty"`
 	// What to correct.
 	UserErrors []*UserError `json:"userErrors"`
 }

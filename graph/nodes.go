@@ -25,6 +25,7 @@ const (
 	incidentNode   kind = "Incident"
 	alertNode      kind = "Alert"
 	channelNode    kind = "Channel"
+	sourceNode     kind = "Source"
 	deliveryNode   kind = "Delivery"
 	decisionNode   kind = "Decision"
 )
@@ -72,6 +73,8 @@ func (r *Resolver) node(ctx context.Context, id string) (Node, error) {
 		return found(r.store.Alert(ctx, key))
 	case channelNode:
 		return found(r.store.Channel(ctx, key))
+	case sourceNode:
+		return found(r.store.Source(ctx, key))
 	case deliveryNode:
 		return found(l.deliveries.load(ctx, key))
 	case decisionNode:

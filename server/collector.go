@@ -49,6 +49,8 @@ var figures = []struct {
 	{"stages_running", "Stages that this process works.", nil},
 	{"stages_limit", "Stages that this process may work at the same time.", nil},
 	{"event_subscribers", "Readers that follow a run live on this process.", nil},
+	{"source_last_received_seconds", "When the newest delivery of the source came, in seconds since 1970, as stored some seconds ago.", []string{"source"}},
+	{"source_silent", "1 while the source is late.", []string{"source"}},
 	{"retention_deleted_rows_total", "Rows that retention deleted, by table; bodies are emptied, not deleted.", []string{"table"}},
 }
 
@@ -106,6 +108,16 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge("heartbeat_last_sent_seconds", last)
 	for table, n := range s.Expired {
 		count("retention_deleted_rows_total", n, table)
+	}
+	for _, src := range s.Sources {
+		silent := 0.0
+		if !src.SilentSince.IsZero() {
+			silent = 1
+		}
+		gauge("source_silent", silent, src.Name)
+		if !src.LastReceivedAt.IsZero() {
+			gauge("source_last_received_seconds", float64(src.LastReceivedAt.Unix()), src.Name)
+		}
 	}
 	histogram("intake_lag_seconds", s.IntakeLag)
 	writes, seconds := c.store.Commits()
