@@ -3,35 +3,9 @@ import assert from 'node:assert/strict';
 import { createClient as createSocketClient } from 'graphql-ws';
 import { createClient as createEventClient } from 'graphql-sse';
 import WebSocket from 'ws';
-import { url, headers, token } from './server.mjs';
+import { url, socketURL, headers, token, definePipeline, execute, check } from './server.mjs';
 
-const name = 'conformance';
-const config = {
-  version: '1.0',
-  nodes: [
-    { id: 'host', type: 'context', config: { include: ['memory'] } },
-    { id: 'figures', type: 'transform', config: { source_node: 'host', mapping: { used: 'system.memory.percent' } } },
-  ],
-};
 const follow = `subscription($r: ID!, $a: String) { runProgress(runId: $r, after: $a) { __typename sequence cursor } }`;
-
-async function post(query, variables) {
-  const response = await fetch(url, {
-    method: 'POST',
-    headers: { ...headers, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ query, variables }),
-  });
-  const result = await response.json();
-  assert.equal(result.errors, undefined, JSON.stringify(result.errors));
-  return result.data;
-}
-
-async function execute() {
-  const { executePipelineDefinition: payload } = await post(
-    `mutation($n: String!) { executePipelineDefinition(input: { name: $n }) { run { runId } userErrors { message } } }`, { n: name });
-  assert.deepEqual(payload.userErrors, []);
-  return payload.run.runId;
-}
 
 async function collect(client, r, a) {
   const events = [];
@@ -44,14 +18,9 @@ async function collect(client, r, a) {
   return events;
 }
 
-async function check(label, test) {
-  await test();
-  console.log(`ok ${label}`);
-}
+await definePipeline();
 
-await post(`mutation($n: String!, $c: JSON!) { createPipelineDefinition(input: { name: $n, config: $c }) { userErrors { code } } }`, { n: name, c: config });
-
-const socket = (options) => createSocketClient({ url: url.replace(/^http/, 'ws'), webSocketImpl: WebSocket, retryAttempts: 0, ...options });
+const socket = (options) => createSocketClient({ url: socketURL, webSocketImpl: WebSocket, retryAttempts: 0, ...options });
 const clients = {
   'graphql-ws': socket({ connectionParams: { Authorization: `Bearer ${token}` } }),
   'graphql-sse': createEventClient({ url, headers, retryAttempts: 0 }),
