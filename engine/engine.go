@@ -63,6 +63,7 @@ type Engine struct {
 	pulse      chan chan struct{} // through takeAllIn, to see that it works
 	worked     atomic.Int64       // attempts of stages that have ended
 	decided    counts             // decisions by outcome
+	leftOut    atomic.Int64       // alerts that senders said they left out
 	expired    counts             // rows that retention deleted, by table
 	intakeLag  *db.Histogram
 	stopping   chan struct{}   // closed when no new stage may start

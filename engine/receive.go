@@ -67,6 +67,7 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 		release()
 		return Accepted{}, e.refuse(ctx, delivery, understood, err)
 	}
+	e.leftOut.Add(int64(understood.batch.Truncated))
 	accepted := Accepted{DeliveryID: delivery.ID, TraceID: delivery.TraceID, Status: "accepted"}
 	if in.Definition == "" {
 		if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {

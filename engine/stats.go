@@ -50,6 +50,7 @@ type Stats struct {
 	Heartbeats  map[string]int64     // by outcome: sent, failed, withheld
 	LastBeat    time.Time            // when the last was sent; zero if none was
 	IntakeLag   *db.Histogram        // seconds from a delivery's arrival until its alerts were taken in
+	LeftOut     int64                // alerts that senders said they left out of what they sent
 }
 
 // Stats returns the figures as they are now.
@@ -57,7 +58,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{
 		Version: e.o.Version, StartedAt: e.startedAt,
 		Load: int(e.load.Load()), Stages: len(e.slots), Workers: cap(e.slots), Subscribers: e.hub.subscribers(),
-		Deliveries: e.received.all(), Decisions: e.decided.all(), Expired: e.expired.all(), IntakeLag: e.intakeLag,
+		LeftOut: e.leftOut.Load(), Deliveries: e.received.all(), Decisions: e.decided.all(), Expired: e.expired.all(), IntakeLag: e.intakeLag,
 		Sources: e.senders.all(), Heartbeats: e.heart.outcomes.all(),
 	}
 	if at := e.heart.lastSent.Load(); at != 0 {

@@ -41,6 +41,7 @@ var figures = []struct {
 	{"commit_duration_seconds", "Time of a commit that several callers share.", nil},
 	{"commit_writes", "Writes that shared a commit.", nil},
 	{"deliveries_total", "Deliveries by outcome: accepted, no_alerts, rejected, unavailable.", []string{"outcome"}},
+	{"alerts_left_out_total", "Alerts that senders said they left out of their deliveries (truncatedAlerts).", nil},
 	{"decisions_total", "What was decided about changes of incidents: started, no_route, repeat, nothing_to_resolve.", []string{"outcome"}},
 	{"heartbeats_total", "Heartbeats by outcome: sent, failed (did not arrive), withheld (the engine did not work).", []string{"outcome"}},
 	{"heartbeat_last_sent_seconds", "When the last heartbeat was sent, in seconds since 1970; 0 if none was.", nil},
@@ -95,6 +96,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	for outcome, n := range s.Deliveries {
 		count("deliveries_total", n, outcome)
 	}
+	count("alerts_left_out_total", s.LeftOut)
 	for outcome, n := range s.Decisions {
 		count("decisions_total", n, outcome)
 	}
