@@ -57,7 +57,7 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 	}
 	defer cancel()
 	o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
-	o.taken = in.Services.(*services).taken
+	o.taken = in.Services.(interface{ tookIn() *taken }).tookIn()
 	if o.err != nil && errors.Is(context.Cause(limited), errTimeout) {
 		o.err = fault.Retry(fault.Wrap(o.err, fault.Unavailable, "No answer within %s (timeout_seconds).", node.Timeout), 0)
 	}
@@ -112,6 +112,9 @@ func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time
 		Emit: func(text string) {
 			p.write(db.RunWrite{}, event(EventText, node.ID, attempt, "", text))
 		},
+	}
+	if p.dry != nil {
+		in.Services = &dryServices{services: in.Services.(*services), run: p.dry, nodeID: node.ID, incident: in.Incident, alerts: in.Alerts}
 	}
 	for _, id := range node.Upstream {
 		r := p.results[id]

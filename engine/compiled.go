@@ -128,14 +128,27 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 		return nil, err
 	}
 	catalog.Name = version.DefinitionName
-	checked, issues, err := e.checked(ctx, catalog, version.Config)
+	p, err := e.build(ctx, version.Config, catalog)
+	if err != nil {
+		return nil, err
+	}
+	p.versionID = version.ID
+	c.mu.Lock()
+	c.plans[version.ID] = p
+	c.mu.Unlock()
+	return p, nil
+}
+
+// build validates a document and builds its nodes.
+func (e *Engine) build(ctx context.Context, config json.RawMessage, catalog definition.Catalog) (*plan, error) {
+	checked, issues, err := e.checked(ctx, catalog, config)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := check(issues); err != nil {
 		return nil, err
 	}
-	p := &plan{Plan: checked, versionID: version.ID, types: map[string]NodeType{}, nodes: map[string]Node{}}
+	p := &plan{Plan: checked, types: map[string]NodeType{}, nodes: map[string]Node{}}
 	for _, t := range e.o.Types {
 		p.types[t.Name] = t
 	}
@@ -150,9 +163,6 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 			p.ingest = node
 		}
 	}
-	c.mu.Lock()
-	c.plans[version.ID] = p
-	c.mu.Unlock()
 	return p, nil
 }
 

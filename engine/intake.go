@@ -277,6 +277,8 @@ type taken struct {
 	result IntakeResult
 }
 
+func (s *services) tookIn() *taken { return s.taken }
+
 // Intake implements [Services].
 func (s *services) Intake(ctx context.Context, run RunInfo, payload any, driver string) (IntakeResult, error) {
 	p, deliveryID := s.batch, run.DeliveryID
@@ -302,7 +304,8 @@ func (s *services) Intake(ctx context.Context, run RunInfo, payload any, driver 
 	return r, nil
 }
 
-func (e *Engine) intakePayload(ctx context.Context, run *db.Run, payload any, driver string) (*parsed, error) {
+// readPayload understands the payload of a run without a delivery as one.
+func (e *Engine) readPayload(run *db.Run, payload any, driver string) (*parsed, []byte, error) {
 	body := []byte(run.Payload)
 	if len(body) == 0 {
 		body = []byte("{}")
@@ -312,10 +315,15 @@ func (e *Engine) intakePayload(ctx context.Context, run *db.Run, payload any, dr
 		payload = inner
 		var err error
 		if body, err = json.Marshal(inner); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	p, err := e.parseAlerts(or(driver, wrappedDriver), payload, nil, body)
+	return p, body, err
+}
+
+func (e *Engine) intakePayload(ctx context.Context, run *db.Run, payload any, driver string) (*parsed, error) {
+	p, body, err := e.readPayload(run, payload, driver)
 	if err != nil {
 		return nil, err
 	}

@@ -23,10 +23,14 @@ const lazily = 5 * time.Millisecond
 
 // write notes what has happened, with its events numbered in order; it is stored a moment later, or
 // at once by [progress.flushed], which waits for it. The first write of a start carries the run's new
-// status.
+// status. A dry run keeps it for its answer, and stores nothing.
 func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.dry != nil {
+		p.dry.note(w, events)
+		return
+	}
 	now := time.Now().UTC()
 	if !p.started {
 		p.started = true

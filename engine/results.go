@@ -60,15 +60,7 @@ func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
 		return cmp.Or(a.FinishedAt.Compare(b.FinishedAt), cmp.Compare(a.Position, b.Position))
 	})
 	for _, s := range last {
-		errs := s.Errors
-		if errs == nil {
-			errs = []string{}
-		}
-		out.NodeResults[s.NodeID] = NodeResult{
-			NodeID: s.NodeID, NodeType: s.NodeType, Status: s.Status, Attempt: s.Attempt, Output: s.Output,
-			Errors: errs, DurationMS: span(s.StartedAt, s.FinishedAt),
-			Skipped: s.Status == db.StageSkipped, SkipReason: s.SkipReason,
-		}
+		out.NodeResults[s.NodeID] = nodeResult(&s)
 		switch s.Status {
 		case db.StageSkipped:
 			out.SkippedNodes = append(out.SkippedNodes, s.NodeID)
@@ -81,6 +73,14 @@ func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
 		out.WaitingFor, out.WaitingSince = &what, &since
 	}
 	return out
+}
+
+func nodeResult(s *db.StageExecution) NodeResult {
+	return NodeResult{
+		NodeID: s.NodeID, NodeType: s.NodeType, Status: s.Status, Attempt: s.Attempt, Output: s.Output,
+		Errors: append([]string{}, s.Errors...), DurationMS: span(s.StartedAt, s.FinishedAt),
+		Skipped: s.Status == db.StageSkipped, SkipReason: s.SkipReason,
+	}
 }
 
 // waitsFor says what a run that has not ended waits for, and since when.

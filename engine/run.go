@@ -39,6 +39,7 @@ type progress struct {
 	run  *db.Run
 	plan *plan
 	data *runData
+	dry  *dryRun // nil for a run that is real
 
 	mu      sync.Mutex // guards seq, last and queued: events are numbered in the order they are queued
 	seq     int64

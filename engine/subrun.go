@@ -166,8 +166,11 @@ func (e *Engine) subRunResult(ctx context.Context, id string) (SubRunResult, err
 	if err != nil {
 		return SubRunResult{}, err
 	}
-	newest := newestOf(stages)
-	r := SubRunResult{RunID: id, Definition: run.DefinitionName, Version: run.DefinitionVersion, Status: run.Status, Error: run.Error}
+	return subRunResultOf(run, plan, newestOf(stages)), nil
+}
+
+func subRunResultOf(run *db.Run, plan *plan, newest map[string]db.StageExecution) SubRunResult {
+	r := SubRunResult{RunID: run.ID, Definition: run.DefinitionName, Version: run.DefinitionVersion, Status: run.Status, Error: run.Error}
 	follows := map[string]bool{}
 	for _, node := range plan.Nodes {
 		for _, edge := range node.Needs {
@@ -183,7 +186,7 @@ func (e *Engine) subRunResult(ctx context.Context, id string) (SubRunResult, err
 			r.Final = append(r.Final, ai.NodeOutput{NodeID: node.ID, Type: node.Type, Output: output})
 		}
 	}
-	return r, nil
+	return r
 }
 
 // newestOf is the newest attempt of each node; stages come by attempt.
