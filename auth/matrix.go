@@ -157,6 +157,8 @@ var matrix = map[string]Scope{
 	"GET /admin/definitions/{name}/execute":     Operate,
 	"POST /admin/definitions/{name}/execute":    Operate,
 	"POST /admin/validate":                      Read,
+	"POST /admin/draft":                         Read,
+	"POST /admin/dry-run":                       Edit,
 	"GET /admin/settings/":                      Read,
 	"POST /admin/settings/theme":                Authenticated,
 	"POST /admin/settings/channels/{name}/test": Edit,

@@ -68,11 +68,10 @@ const dryLimit = 25 * time.Second
 // analysis, and nothing is tried again. What only reads – the machine's figures – is read. It returns
 // an [InvalidError] for a draft that cannot run.
 func (e *Engine) DryRun(ctx context.Context, in DryRunInput) (*DryRun, error) {
-	catalog, err := e.Catalog(ctx)
+	catalog, err := e.catalogFor(ctx, in.Definition)
 	if err != nil {
 		return nil, err
 	}
-	catalog.Name = in.Definition
 	plan, err := e.build(ctx, in.Config, catalog)
 	if err != nil {
 		return nil, err

@@ -15,13 +15,13 @@ import (
 )
 
 type conditionConfig struct {
-	Expression string          `json:"expression,omitempty" jsonschema:"title=Expression,minLength=1,description=CEL expression that gives true\\, false or a text. The keys of next are its outcomes.,example=incident.severity == 'critical'"`
+	Expression string          `json:"expression,omitempty" jsonschema:"title=Expression,format=cel,minLength=1,description=CEL expression that gives true\\, false or a text. The keys of next are its outcomes.,example=incident.severity == 'critical'"`
 	Cases      []conditionCase `json:"cases,omitempty" jsonschema:"title=Cases,minItems=1,maxItems=100,description=In place of expression and next: the first case that holds says where the run goes on."`
 	Else       definition.IDs  `json:"else,omitempty"`
 }
 
 type conditionCase struct {
-	When string         `json:"when" jsonschema:"title=When,minLength=1,description=CEL expression that gives true or false."`
+	When string         `json:"when" jsonschema:"title=When,format=cel,minLength=1,description=CEL expression that gives true or false."`
 	Next definition.IDs `json:"next"`
 }
 

@@ -20,7 +20,7 @@ const noFallback = "none"
 type intelligenceConfig struct {
 	Provider       string          `json:"provider" jsonschema:"title=Provider,description=The analyser to ask. local needs nothing."`
 	ProviderConfig json.RawMessage `json:"provider_config,omitempty" jsonschema:"title=Provider settings,description=Settings of the provider."`
-	Prompt         string          `json:"prompt,omitempty" jsonschema:"title=Prompt,minLength=1,description=Template of the task. Without it: what is wrong and what to do. The analyser is always given what the run knows. local does not read it."`
+	Prompt         string          `json:"prompt,omitempty" jsonschema:"title=Prompt,format=template,minLength=1,description=Template of the task. Without it: what is wrong and what to do. The analyser is always given what the run knows. local does not read it."`
 	Fallback       string          `json:"fallback,omitempty" jsonschema:"title=Fallback,default=local,description=The analyser that answers when the provider fails\\, with its default settings. none: the node fails instead."`
 }
 

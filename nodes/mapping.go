@@ -39,7 +39,7 @@ var mappedSchema = map[string]any{"anyOf": []any{
 	map[string]any{"type": "string", "minLength": 1, "description": "Path."},
 	map[string]any{
 		"type": "object", "required": []string{"cel"}, "additionalProperties": false,
-		"properties": map[string]any{"cel": map[string]any{"type": "string", "minLength": 1, "description": "CEL expression."}},
+		"properties": map[string]any{"cel": map[string]any{"type": "string", "format": "cel", "minLength": 1, "description": "CEL expression."}},
 	},
 }}
 

@@ -21,11 +21,11 @@ import (
 
 type notifyConfig struct {
 	Driver       string          `json:"driver,omitempty" jsonschema:"title=Driver,description=How to send. Without it\\, channel names a stored channel."`
-	Channel      string          `json:"channel,omitempty" jsonschema:"title=Channel,minLength=1,description=Without driver: the name of a stored channel. With driver: a destination of it\\, like #incidents or an address."`
+	Channel      string          `json:"channel,omitempty" jsonschema:"title=Channel,format=channel,minLength=1,description=Without driver: the name of a stored channel. With driver: a destination of it\\, like #incidents or an address."`
 	DriverConfig json.RawMessage `json:"driver_config,omitempty" jsonschema:"title=Driver settings,description=Settings of the driver. Without them a stored channel of the driver is used: default\\, else the one named like the driver."`
-	Title        string          `json:"title,omitempty" jsonschema:"title=Title,minLength=1,description=Template of the title. Without it: the incident's\\, else the most urgent recommendation's."`
-	Message      string          `json:"message,omitempty" jsonschema:"title=Message,minLength=1,description=Template of the text. Without it the text is built from what the run knows\\, newest first."`
-	Severity     string          `json:"severity,omitempty" jsonschema:"title=Severity,minLength=1,description=Template that gives critical\\, error\\, warning or info. Without it: the incident's\\, else by the recommendations."`
+	Title        string          `json:"title,omitempty" jsonschema:"title=Title,format=template,minLength=1,description=Template of the title. Without it: the incident's\\, else the most urgent recommendation's."`
+	Message      string          `json:"message,omitempty" jsonschema:"title=Message,format=template,minLength=1,description=Template of the text. Without it the text is built from what the run knows\\, newest first."`
+	Severity     string          `json:"severity,omitempty" jsonschema:"title=Severity,format=template,minLength=1,description=Template that gives critical\\, error\\, warning or info. Without it: the incident's\\, else by the recommendations."`
 }
 
 const notifyAbout = "Tells people. Without templates the message says what the run knows: transformed values, recommendations, incident, context figures. " +

@@ -16,7 +16,7 @@ import (
 )
 
 type pipelineConfig struct {
-	Definition string  `json:"definition" jsonschema:"title=Definition,minLength=1,description=Name of the pipeline definition to run.,example=enrich"`
+	Definition string  `json:"definition" jsonschema:"title=Definition,format=definition,minLength=1,description=Name of the pipeline definition to run.,example=enrich"`
 	Version    int     `json:"version,omitempty" jsonschema:"title=Version,minimum=1,description=Number of the version to run. Without it: the newest at the time."`
 	Input      mapping `json:"input,omitempty" jsonschema:"title=Input,minProperties=1,description=The payload of the run: for each key a path like payload.host or nodes.analyze.output.summary\\, or {\"cel\": expression}. What is not there is null. Without input: the payload of this run."`
 	Wait       *bool   `json:"wait,omitempty" jsonschema:"title=Wait,default=true,description=Whether to wait until the run has ended. If not\\, the node has succeeded once the run is accepted."`

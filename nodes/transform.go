@@ -16,10 +16,10 @@ import (
 )
 
 type transformConfig struct {
-	SourceNode     string  `json:"source_node" jsonschema:"title=Source node,minLength=1,description=Id of the upstream node whose output is read."`
+	SourceNode     string  `json:"source_node" jsonschema:"title=Source node,format=node,minLength=1,description=Id of the upstream node whose output is read."`
 	Extract        string  `json:"extract,omitempty" jsonschema:"title=Extract,minLength=1,description=Path to the part to take\\, like recommendations or system.disk[0]. Without it: the whole output.,example=recommendations"`
 	FilterPriority string  `json:"filter_priority,omitempty" jsonschema:"title=Priority,minLength=1,description=Keep the entries of the list whose priority this is. Upper and lower case are the same."`
-	Filter         string  `json:"filter,omitempty" jsonschema:"title=Filter,minLength=1,description=Keep the entries of the list for which this CEL expression is true. An entry is called item; a key that it does not have: not kept."`
+	Filter         string  `json:"filter,omitempty" jsonschema:"title=Filter,format=cel,minLength=1,description=Keep the entries of the list for which this CEL expression is true. An entry is called item; a key that it does not have: not kept."`
 	Mapping        mapping `json:"mapping,omitempty" jsonschema:"title=Mapping,minProperties=1,description=Make an object: for each key a path into what was extracted and filtered\\, or {\"cel\": expression} that sees it as item. What is not there is null."`
 }
 

@@ -44,6 +44,8 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/definitions/{name}/execute", s.executeForm},
 		{"POST /admin/definitions/{name}/execute", s.executeRun},
 		{"POST /admin/validate", s.draftValidate},
+		{"POST /admin/draft", s.draftCheck},
+		{"POST /admin/dry-run", s.dryRun},
 		{"GET /admin/settings/", s.settings},
 		{"POST /admin/settings/theme", s.themeChoose},
 		{"POST /admin/settings/channels/{name}/test", s.channelTestForm},

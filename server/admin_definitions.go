@@ -140,13 +140,22 @@ func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code i
 		return err
 	}
 	page.Checks = checks
-	page.CanRun = may(r, "POST /admin/definitions/{name}/execute")
+	id := ""
 	if !page.New {
 		def, err := s.store.Definition(ctx, page.Name)
 		if err != nil {
 			return err
 		}
-		versions, err := s.store.DefinitionVersions(ctx, def.ID, db.Page{First: 10})
+		id = def.ID
+	}
+	if page.CanEdit && page.Shown == 0 {
+		if page.Editor, err = s.editor(r, page.Name, id, page.Config); err != nil {
+			return err
+		}
+	}
+	page.CanRun = may(r, "POST /admin/definitions/{name}/execute")
+	if !page.New {
+		versions, err := s.store.DefinitionVersions(ctx, id, db.Page{First: 10})
 		if err != nil {
 			return err
 		}
@@ -154,7 +163,7 @@ func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code i
 		for _, v := range versions.Items {
 			page.Versions = append(page.Versions, views.VersionRow{Number: v.Number, Author: v.Author, Message: v.Message, CreatedAt: v.CreatedAt})
 		}
-		if page.Runs, err = s.runRows(ctx, db.RunFilter{DefinitionID: def.ID, Page: db.Page{First: 10}}); err != nil {
+		if page.Runs, err = s.runRows(ctx, db.RunFilter{DefinitionID: id, Page: db.Page{First: 10}}); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/a-h/templ"
 
 	"penstock/views"
+	"penstock/views/layout"
 )
 
 var at = time.Date(2026, 11, 22, 20, 45, 3, 250_000_000, time.UTC)
@@ -79,7 +80,12 @@ var checks = views.Checks{
 
 var definition = views.DefinitionPage{
 	Page: frame("definitions", "disk"), Name: "disk", Description: hostile, Active: true, Version: 3, Config: "{\n  \"a\": \"</textarea>\"\n}", CanEdit: true, CanRun: true,
-	Checks:   checks,
+	Checks: checks,
+	Editor: &views.Editor{
+		Name: "disk", Types: []views.EditorType{{Name: "ingest", Icon: "inbox"}}, Channels: []views.EditorChannel{{Name: "ops", Driver: hostile}},
+		Samples: []views.EditorSample{{Run: "r1", Definition: "disk", Source: hostile, Status: "failed", At: at}},
+		Draft:   views.Draft{Issues: []views.DraftIssue{{Severity: "error", Message: hostile, Path: "/a"}}, Boxes: []layout.Box{{X: 3, Y: 4}}, Lines: []views.DraftLine{}}, DryRun: true,
+	},
 	Versions: []views.VersionRow{{Author: "ada", Message: hostile, CreatedAt: at}, {CreatedAt: at}}, MoreVersions: true,
 	Runs: runRows,
 }
@@ -107,11 +113,11 @@ var settings = views.SettingsPage{
 func pages() map[string]templ.Component {
 	flashed := frame("runs", "Runs")
 	flashed.Flash, flashed.Theme, flashed.Session = "Saved.", "dark", false
-	created := views.DefinitionPage{Page: frame("definitions", "New definition"), New: true, Active: true, Config: "{}", CanEdit: true, Problem: "Name is taken.", Changed: true}
+	created := views.DefinitionPage{Page: frame("definitions", "New definition"), New: true, Active: true, Config: "{}", CanEdit: true, Editor: definition.Editor, Problem: "Name is taken.", Changed: true}
 	conflict := definition
 	conflict.Conflict, conflict.Changed = &views.Conflict{Version: 4, Author: "grace", Config: "{}"}, true
 	old := definition
-	old.Shown, old.CanEdit = 2, false
+	old.Shown, old.CanEdit, old.Editor = 2, false, nil
 	ended := head
 	ended.Ended, ended.Status, ended.CanRetry, ended.CanCancel, ended.WaitingFor, ended.Error = true, "failed", true, false, "", hostile
 	resolved := incident

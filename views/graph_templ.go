@@ -630,7 +630,7 @@ func graphBox(n GraphNode, b layout.Box) templ.Component {
 				return templ_7745c5c3_Err
 			}
 		} else {
-			templ_7745c5c3_Err = graphIcon(nodeIcon(n.Type), "kind-icon", b.X+12, b.Y+14, 18).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = graphIcon(NodeIcon(n.Type), "kind-icon", b.X+12, b.Y+14, 18).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -86,7 +86,8 @@ var nodeIcons = map[string]string{
 	"transform": "shuffle", "condition": "git-branch", "notify": "send", "pipeline": "workflow",
 }
 
-func nodeIcon(nodeType string) string {
+// NodeIcon is the icon of a node type.
+func NodeIcon(nodeType string) string {
 	if icon, ok := nodeIcons[nodeType]; ok {
 		return icon
 	}

@@ -88,7 +88,7 @@ func panel(p Panel) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = Icon(nodeIcon(p.Type)).Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = Icon(NodeIcon(p.Type)).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -1,5 +1,5 @@
-// Command assets builds views/assets/dist from views/assets/src: one script, one style sheet, one
-// sprite of icons, each with a hash in its name, and their compressed copies. Run it from the root
+// Command assets builds views/assets/dist from views/assets/src: a script and a style sheet for every
+// page, a pair of them for the editor of definitions, and one sprite of icons, each with a hash in its name, and their compressed copies. Run it from the root
 // after changing a source:
 //
 //	go run ./cmd/assets
@@ -49,7 +49,7 @@ func build() error {
 			return fmt.Errorf("fetch the packages of views/assets: %w", err)
 		}
 	}
-	files, err := bundle()
+	files, linked, err := bundle()
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func build() error {
 	if files["logo.svg"], err = os.ReadFile(source + "/logo.svg"); err != nil {
 		return err
 	}
-	notice, err := notice()
+	notice, err := notice(append(linked, "lucide-static"))
 	if err != nil {
 		return err
 	}
@@ -89,15 +89,18 @@ func build() error {
 		os.WriteFile(filepath.Join(dist, "NOTICE"), notice, 0o644))
 }
 
-// bundle makes one script and one style sheet.
-func bundle() (map[string][]byte, error) {
+// bundle makes the scripts and style sheets. It returns the packages of which parts are in them.
+func bundle() (files map[string][]byte, linked []string, err error) {
 	result := api.Build(api.BuildOptions{
 		EntryPointsAdvanced: []api.EntryPoint{
 			{InputPath: source + "/js/app.js", OutputPath: "app"},
 			{InputPath: source + "/css/app.css", OutputPath: "app"},
+			{InputPath: source + "/js/definition/main.js", OutputPath: "definition"},
+			{InputPath: source + "/css/definition.css", OutputPath: "definition"},
 		},
 		Outdir:            dist,
 		Bundle:            true,
+		Metafile:          true,
 		Format:            api.FormatESModule,
 		Target:            api.ES2022,
 		Engines:           []api.Engine{{Name: api.EngineChrome, Version: "125"}, {Name: api.EngineFirefox, Version: "128"}, {Name: api.EngineSafari, Version: "17.5"}},
@@ -108,14 +111,30 @@ func bundle() (map[string][]byte, error) {
 		LogLevel:          api.LogLevelWarning,
 	})
 	if len(result.Errors) > 0 {
-		return nil, errors.New("the sources do not build")
+		return nil, nil, errors.New("the sources do not build")
 	}
-	files := map[string][]byte{}
+	files = map[string][]byte{}
 	for _, f := range result.OutputFiles {
 		files[filepath.Base(f.Path)] = f.Contents
 	}
-	return files, nil
+	var meta struct{ Inputs map[string]struct{} }
+	if err := json.Unmarshal([]byte(result.Metafile), &meta); err != nil {
+		return nil, nil, err
+	}
+	for input := range meta.Inputs {
+		if name := packageOf.FindStringSubmatch(input); name != nil {
+			linked = append(linked, name[1])
+		}
+	}
+	for _, framework := range []string{"react", "preact"} {
+		if slices.Contains(linked, framework) {
+			return nil, nil, fmt.Errorf("%s has got into the scripts", framework)
+		}
+	}
+	return files, linked, nil
 }
+
+var packageOf = regexp.MustCompile(`node_modules/((?:@[^/]+/)?[^/]+)/`)
 
 var body = regexp.MustCompile(`(?s)<svg[^>]*>(.*)</svg>`)
 
@@ -146,28 +165,32 @@ func sprite() ([]byte, error) {
 }
 
 // notice collects the licences of the packages that ended up in dist.
-func notice() ([]byte, error) {
-	raw, err := os.ReadFile("views/assets/package.json")
-	if err != nil {
-		return nil, err
-	}
-	var manifest struct{ Dependencies map[string]string }
-	if err := json.Unmarshal(raw, &manifest); err != nil {
-		return nil, err
-	}
+func notice(names []string) ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString("The files beside this one contain parts of these packages.\n")
-	names := make([]string, 0, len(manifest.Dependencies))
-	for name := range manifest.Dependencies {
-		names = append(names, name)
-	}
 	slices.Sort(names)
-	for _, name := range names {
-		licence, err := os.ReadFile(filepath.Join(packages, name, "LICENSE"))
+	for _, name := range slices.Compact(names) {
+		raw, err := os.ReadFile(filepath.Join(packages, name, "package.json"))
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&out, "\n--- %s %s ---\n\n%s\n", name, manifest.Dependencies[name], bytes.TrimSpace(licence))
+		var about struct{ Version, License string }
+		if err := json.Unmarshal(raw, &about); err != nil {
+			return nil, err
+		}
+		found, err := filepath.Glob(filepath.Join(packages, name, "[Ll][Ii][Cc][Ee][Nn][Ss][Ee]*"))
+		if err != nil {
+			return nil, err
+		}
+		licence := []byte("Licence: " + about.License + ", as its package.json says.")
+		if len(found) > 0 {
+			if licence, err = os.ReadFile(found[0]); err != nil {
+				return nil, err
+			}
+		} else if about.License == "" {
+			return nil, fmt.Errorf("%s does not say what its licence is", name)
+		}
+		fmt.Fprintf(&out, "\n--- %s %s ---\n\n%s\n", name, about.Version, bytes.TrimSpace(licence))
 	}
 	return out.Bytes(), nil
 }

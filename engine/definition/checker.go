@@ -61,7 +61,8 @@ func (c *Checker) notCompiled(path, code, what string, err error) {
 
 func (c *Checker) notCompiledIn(where, path, code, what string, err error) {
 	if e, ok := errors.AsType[*expr.CompileError](err); ok {
-		c.Error(path, code, "The %s of %s does not compile: line %d, column %d: %s.", what, where, e.Line, e.Column, e.Message)
+		c.v.report(Issue{Path: c.base + path, Code: code, NodeID: c.NodeID, Line: e.Line, Column: e.Column,
+			Message: fmt.Sprintf("The %s of %s does not compile: line %d, column %d: %s.", what, where, e.Line, e.Column, e.Message)})
 		return
 	}
 	c.Error(path, code, "The %s of %s does not compile: %v.", what, where, err)

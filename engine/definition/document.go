@@ -48,9 +48,9 @@ type Node struct {
 	Next            *Next           `json:"next,omitempty"`
 	OnError         IDs             `json:"on_error,omitempty"`
 	Required        *bool           `json:"required,omitempty" jsonschema:"title=Required,default=true,description=Whether the run fails if this node finally fails. If not\\, the run goes on and ends as partial."`
-	When            string          `json:"when,omitempty" jsonschema:"title=Run only if,minLength=1,description=CEL expression. The node is skipped unless it is true."`
-	SkipIfErrors    []string        `json:"skip_if_errors,omitempty" jsonschema:"title=Skip if these had errors,uniqueItems=true,description=Ids of upstream nodes. The node is skipped if one of them has errors."`
-	SkipIfCondition string          `json:"skip_if_condition,omitempty" jsonschema:"title=Skip if,minLength=1,description=CEL expression. The node is skipped if it is true. <id>.has_errors is short for nodes.<id>.has_errors."`
+	When            string          `json:"when,omitempty" jsonschema:"title=Run only if,format=cel,minLength=1,description=CEL expression. The node is skipped unless it is true."`
+	SkipIfErrors    []string        `json:"skip_if_errors,omitempty" jsonschema:"title=Skip if these had errors,format=node,uniqueItems=true,description=Ids of upstream nodes. The node is skipped if one of them has errors."`
+	SkipIfCondition string          `json:"skip_if_condition,omitempty" jsonschema:"title=Skip if,format=cel,minLength=1,description=CEL expression. The node is skipped if it is true. <id>.has_errors is short for nodes.<id>.has_errors."`
 	MaxRetries      *int            `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000,description=How often a failed attempt is repeated if the error may pass."`
 	TimeoutSeconds  *int            `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400"`
 }
@@ -77,6 +77,8 @@ type Issue struct {
 	Message  string   `json:"message"`
 	Severity Severity `json:"severity"`
 	NodeID   string   `json:"node_id,omitempty"`
+	Line     int      `json:"line,omitempty"` // with Column, both from 1: where in the expression or template at Path
+	Column   int      `json:"column,omitempty"`
 }
 
 // Type is what the document must know of a node type.

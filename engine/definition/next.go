@@ -67,8 +67,8 @@ func (m IDs) MarshalJSON() ([]byte, error) {
 // JSONSchema describes both forms.
 func (IDs) JSONSchema() *jsonschema.Schema {
 	return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
-		{Type: "string", Title: "One node", MinLength: new(uint64(1))},
-		{Type: "array", Title: "Several nodes", Items: &jsonschema.Schema{Type: "string", MinLength: new(uint64(1))}, MinItems: new(uint64(1)), UniqueItems: true},
+		{Type: "string", Format: "target", Title: "One node", MinLength: new(uint64(1))},
+		{Type: "array", Title: "Several nodes", Items: &jsonschema.Schema{Type: "string", Format: "target", MinLength: new(uint64(1))}, MinItems: new(uint64(1)), UniqueItems: true},
 	}}
 }
 

@@ -14,7 +14,9 @@ const SchemaID = "/schemas/pipeline-1.0.json"
 
 // Schema is the published JSON Schema (draft 2020-12) of documents: made from the structs that decode
 // them, with the configuration of every node type in the catalog. What it cannot say – the graph,
-// expressions, channels – is [Validate]'s.
+// expressions, channels – is [Validate]'s. For forms, format marks what a text is: cel, template,
+// channel and definition (name of a stored one), node (id of one upstream), target (id of one that
+// follows), cron, time-zone.
 func Schema(catalog Catalog) json.RawMessage {
 	document := parseSchema(drivers.SchemaOf[Document]())
 	document.Version = "https://json-schema.org/draft/2020-12/schema"

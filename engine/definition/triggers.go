@@ -32,7 +32,7 @@ type Triggers struct {
 
 // AlertTrigger takes changes of incidents that no caller has named a definition for.
 type AlertTrigger struct {
-	Match    string   `json:"match" jsonschema:"title=Match,minLength=1,description=CEL expression over alert (the most severe of the delivery for this incident)\\, alerts\\, incident\\, payload and now. A key that is missing is no match. true takes everything."`
+	Match    string   `json:"match" jsonschema:"title=Match,format=cel,minLength=1,description=CEL expression over alert (the most severe of the delivery for this incident)\\, alerts\\, incident\\, payload and now. A key that is missing is no match. true takes everything."`
 	Priority *int     `json:"priority,omitempty" jsonschema:"title=Priority,minimum=0,maximum=1000000,default=100,description=Definitions are asked in ascending priority\\, then by name. The first that matches takes the change."`
 	Continue bool     `json:"continue,omitempty" jsonschema:"title=Continue,default=false,description=Ask the definitions after this one too\\, although it has matched."`
 	On       []string `json:"on,omitempty" jsonschema:"title=On,minItems=1,uniqueItems=true,enum=created,enum=severity_changed,enum=resolved,enum=reopened,enum=repeated,description=Changes of the incident that count. All but repeated if nothing is written."`

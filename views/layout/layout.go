@@ -43,13 +43,18 @@ type Drawing struct {
 }
 
 // Box is where a node is: its top left corner.
-type Box struct{ X, Y int }
+type Box struct {
+	X int `json:"x"`
+	Y int `json:"y"`
+}
 
 // Line is the way of an edge: a path, where it arrives, and where a label fits.
 type Line struct {
-	Path           string
-	EndX, EndY     int
-	LabelX, LabelY int
+	Path   string `json:"path"`
+	EndX   int    `json:"end_x"`
+	EndY   int    `json:"end_y"`
+	LabelX int    `json:"label_x"`
+	LabelY int    `json:"label_y"`
 }
 
 // item is a node or the place where an edge passes a layer.

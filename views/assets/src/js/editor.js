@@ -1,6 +1,6 @@
 // <code-editor class="code"><textarea></code-editor>: line numbers, JSON colours and marks on the
 // lines that the checks beside it complain about. The textarea stays the one that is edited and sent.
-import { paint } from "./json.js"
+import { paint } from "./paint.js"
 
 customElements.define("code-editor", class extends HTMLElement {
   connectedCallback() {
@@ -22,7 +22,6 @@ customElements.define("code-editor", class extends HTMLElement {
     this.onSwap = () => this.readMarks()
     document.addEventListener("htmx:after:swap", this.onSwap)
     this.readMarks()
-    this.guard()
   }
 
   disconnectedCallback() { document.removeEventListener("htmx:after:swap", this.onSwap) }
@@ -91,21 +90,5 @@ customElements.define("code-editor", class extends HTMLElement {
       this.area.setRangeText("\n" + indent, this.area.selectionStart, this.area.selectionEnd, "end")
       this.area.dispatchEvent(new Event("input", { bubbles: true }))
     }
-  }
-
-  // guard marks unsaved changes, asks before leaving with them, and saves on Ctrl+S.
-  guard() {
-    const form = this.closest("form[data-guard]")
-    if (!form) return
-    const dirty = form.querySelector(".dirty")
-    let changed = form.hasAttribute("data-changed"), sending = false
-    const show = () => { if (dirty) dirty.hidden = !changed }
-    show()
-    form.addEventListener("input", event => { if (event.target.name !== "message") { changed = true; show() } })
-    form.addEventListener("submit", () => { sending = true })
-    window.addEventListener("beforeunload", event => { if (changed && !sending) event.preventDefault() })
-    document.addEventListener("keydown", event => {
-      if ((event.ctrlKey || event.metaKey) && event.key === "s") { event.preventDefault(); form.requestSubmit() }
-    })
   }
 })

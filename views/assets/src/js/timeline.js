@@ -1,6 +1,6 @@
 // <run-timeline started="…" now="…" ended="…">: keeps the bars of all stages on one time scale and
 // lets those of running attempts grow. The server draws them right; this keeps them right.
-import { duration } from "./time.js"
+import { duration } from "./words.js"
 
 customElements.define("run-timeline", class extends HTMLElement {
   connectedCallback() {

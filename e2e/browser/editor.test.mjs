@@ -1,0 +1,250 @@
+// The editor of definitions: graph, list and JSON of one draft, by mouse and by keyboard.
+import assert from "node:assert/strict"
+import { before, test } from "node:test"
+import { audit, serve, setUp, shot, visit } from "./harness.mjs"
+
+let server, state
+before(async () => {
+  server = await serve()
+  state = await setUp(server)
+})
+
+const simple = {
+  version: "1.0",
+  nodes: [
+    { id: "take", type: "ingest", next: "look" },
+    { id: "look", type: "context", config: { include: ["cpu"] }, next: "tell" },
+    { id: "tell", type: "notify", config: { channel: "default" } },
+  ],
+}
+
+// open saves a definition and opens its editor.
+async function open(name, config, options = {}) {
+  await server.call("PUT", `/orchestration/definitions/${name}/`, { config })
+  const page = await visit(server, { state, ...options })
+  await page.goto(`/admin/definitions/${name}`)
+  await page.getByRole("tab", { name: "Graph" }).waitFor()
+  return page
+}
+const document_ = page => page.evaluate(() => JSON.parse(document.querySelector("textarea[name=config]").value))
+const stored = async name => (await server.call("GET", `/orchestration/definitions/${name}/`)).config
+const node = (page, id) => page.locator(".djs-shape", { has: page.locator("title", { hasText: new RegExp(`^${id},`) }) })
+const until = async (read, want) => {
+  const end = Date.now() + 10_000
+  for (let got; ;) {
+    got = await read()
+    try { assert.deepEqual(got, want); return } catch (error) { if (Date.now() > end) throw error }
+    await new Promise(resolve => setTimeout(resolve, 50))
+  }
+}
+// place is where a node stands once it has stopped moving.
+async function place(page, id) {
+  const end = Date.now() + 10_000
+  for (let before; Date.now() < end;) {
+    const now = await node(page, id).boundingBox()
+    if (now && JSON.stringify(now) === JSON.stringify(before)) return now
+    before = now
+    await new Promise(resolve => setTimeout(resolve, 200))
+  }
+  throw new Error(`${id} does not come to rest`)
+}
+const paste = (page, text) => page.evaluate(text => {
+  const data = new DataTransfer()
+  data.setData("text/plain", text)
+  document.activeElement.dispatchEvent(new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true }))
+}, text)
+const leave = page => page.evaluate(() => { window.onbeforeunload = null; document.querySelector("form[data-guard]").dispatchEvent(new Event("submit")) })
+
+async function save(page, note) {
+  await page.getByLabel("Note kept with the version").fill(note)
+  await page.getByRole("button", { name: "Save" }).click()
+  await page.getByText("Definition saved.").waitFor()
+}
+
+test("a pipeline is written in the graph by mouse, broken, mended, saved, run", async () => {
+  const page = await open("by-mouse", { version: "1.0", nodes: [{ id: "take", type: "ingest", next: "look" }, { id: "look", type: "context" }] })
+  await shot(page, "editor-graph")
+  // A click adds after the open node; a drag from the end of a node connects.
+  await node(page, "look").click()
+  await page.getByRole("button", { name: "Notify" }).click()
+  await until(() => document_(page).then(d => d.nodes.map(n => [n.id, n.next])), [["take", "look"], ["look", "notify"], ["notify", undefined]])
+  await page.locator(".problem-list").getByText("Nothing says where the message goes").waitFor()
+  await node(page, "notify").getByText("1 problem").waitFor()
+  await page.getByLabel("Channel", { exact: true }).fill("default")
+  await page.locator(".problem-list .badge").getByText("1 warning").waitFor()
+
+  await page.getByRole("button", { name: "Transform" }).click()
+  await page.getByLabel("Source node").selectOption("look")
+  await until(() => document_(page).then(d => d.nodes.at(-1)), { id: "transform", type: "transform", config: { source_node: "look" } })
+  await page.locator(".problem-list .badge").getByText("1 warning").waitFor()
+  const from = await place(page, "take"), to = await place(page, "notify")
+  await page.mouse.move(from.x + from.width / 2, from.y + from.height / 2)
+  await page.mouse.move(from.x + from.width - 2, from.y + from.height / 2)
+  await page.mouse.down()
+  await page.mouse.move(to.x + 40, to.y + 20, { steps: 8 })
+  await page.mouse.up()
+  await until(() => document_(page).then(d => d.nodes[0].next), ["look", "notify"])
+
+  // A circle is refused while hovering, with the reason.
+  const last = await place(page, "transform"), begin = await place(page, "take")
+  await page.mouse.move(last.x + last.width - 2, last.y + last.height / 2)
+  await page.mouse.down()
+  await page.mouse.move(begin.x + 40, begin.y + 20, { steps: 8 })
+  await page.getByText("that would be a circle").waitFor()
+  await page.mouse.up()
+  await until(() => document_(page).then(d => d.nodes.at(-1).next), undefined)
+
+  await save(page, "Told by mouse")
+  assert.deepEqual((await stored("by-mouse")).nodes[0].next, ["look", "notify"])
+  await page.getByRole("link", { name: "Run now" }).click()
+  await page.getByLabel("Payload").fill(JSON.stringify({ alerts: [{ status: "firing", labels: { alertname: "Disk", host: "db-9" } }] }))
+  await page.getByRole("button", { name: "Run now" }).click()
+  await page.locator("#run-head").getByText("Completed").waitFor()
+  await page.done()
+})
+
+test("undo and redo go through every view; rename follows references", async () => {
+  const page = await open("undo", { ...simple, nodes: [...simple.nodes.slice(0, 2), { ...simple.nodes[2], when: "nodes.look.output.system.cpu.percent > 90.0" }] })
+  await page.locator(".graph-canvas").focus()
+  await page.keyboard.press("ArrowRight")
+  await page.keyboard.press("F2")
+  await page.keyboard.type("machine")
+  await page.keyboard.press("Enter")
+  await until(() => document_(page).then(d => [d.nodes[0].next, d.nodes[1].id, d.nodes[2].when]), ["machine", "machine", "nodes.machine.output.system.cpu.percent > 90.0"])
+  await page.getByRole("tab", { name: "List" }).click()
+  await page.getByRole("button", { name: "Remove tell" }).click()
+  await until(() => document_(page).then(d => d.nodes.map(n => [n.id, n.next])), [["take", "machine"], ["machine", undefined]])
+  await page.getByRole("tab", { name: "JSON" }).click()
+  await page.locator(".json-view .cm-content").click()
+  await page.keyboard.press("Control+z")
+  await page.getByRole("tab", { name: "Graph" }).click()
+  await page.getByRole("button", { name: /^Undo/ }).click()
+  await until(() => document_(page).then(d => d.nodes.map(n => [n.id, n.next])), [["take", "look"], ["look", "tell"], ["tell", undefined]])
+  await page.getByRole("button", { name: /^Redo/ }).click()
+  await until(() => document_(page).then(d => d.nodes[1].id), "machine")
+  await leave(page)
+  await page.done()
+})
+
+test("keyboard only: nodes are added, connected, set up and removed", async () => {
+  const page = await open("by-keys", simple)
+  const canvas = page.locator(".graph-canvas")
+  await canvas.focus()
+  await page.keyboard.press("ArrowRight")
+  await page.keyboard.press("ArrowRight")
+  await page.keyboard.press("Control+d")
+  await until(() => document_(page).then(d => d.nodes.map(n => n.id)), ["take", "look", "tell", "tell_2"])
+  await page.keyboard.press("Enter")
+  assert.equal(await page.evaluate(() => document.activeElement.closest(".inspector") !== null), true, "Enter opens the settings")
+  // Connect without dragging: the boxes of Next.
+  await canvas.focus()
+  await page.keyboard.press("Home")
+  await page.keyboard.press("ArrowLeft")
+  await page.getByRole("tab", { name: "List" }).focus()
+  await page.keyboard.press("Enter")
+  await page.locator(".node-list summary", { has: page.locator(".name", { hasText: /^look$/ }) }).focus()
+  await page.keyboard.press("Enter")
+  await page.locator(".node-list li", { has: page.locator(".name", { hasText: /^look$/ }) }).getByRole("group", { name: "Next" }).getByLabel("tell_2").focus()
+  await page.keyboard.press("Space")
+  await until(() => document_(page).then(d => d.nodes[1].next), ["tell", "tell_2"])
+  await page.getByRole("button", { name: "Move tell_2 up" }).focus()
+  await page.keyboard.press("Enter")
+  await until(() => document_(page).then(d => d.nodes.map(n => n.id)), ["take", "look", "tell_2", "tell"])
+  await audit(page, "list, open node")
+  await shot(page, "editor-list")
+  await leave(page)
+  await page.done()
+})
+
+test("what the graph cannot show is kept, and numbers keep their digits", async () => {
+  const page = await open("exact", { ...simple, description: "kept", defaults: { max_retries: 2 } })
+  await page.getByRole("tab", { name: "JSON" }).click()
+  const text = await page.locator("textarea[name=config]").inputValue()
+  assert.match(text, /"max_retries": 2/)
+  await page.getByRole("tab", { name: "List" }).click()
+  await page.locator(".node-list summary", { has: page.locator(".name", { hasText: /^look$/ }) }).click()
+  await page.locator(".node-list li", { has: page.locator(".name", { hasText: /^look$/ }) }).getByLabel("memory").check()
+  await until(() => document_(page), { ...simple, description: "kept", defaults: { max_retries: 2 }, nodes: [simple.nodes[0], { ...simple.nodes[1], config: { include: ["cpu", "memory"] } }, simple.nodes[2]] })
+  await leave(page)
+  await page.done()
+})
+
+test("expressions are completed, and errors stand at their position", async () => {
+  const page = await open("cel", simple)
+  await node(page, "tell").click()
+  await page.getByText("More settings").click()
+  const when = page.getByRole("textbox", { name: "Run only if" })
+  await when.click()
+  await page.keyboard.type("nodes.")
+  await page.getByRole("option", { name: /look/ }).click()
+  await page.keyboard.type(".output.system.cpu.percent >> 90.0")
+  await page.locator(".inspector .cm-lintRange-error").waitFor()
+  await page.locator(".inspector .problems", { hasText: "does not compile" }).waitFor()
+  await page.locator(".problem-list", { hasText: "line 1, column" }).waitFor()
+  await shot(page, "editor-expression")
+  await audit(page, "editor with an error")
+  await page.getByRole("tab", { name: "JSON" }).click()
+  await page.locator(".json-view .cm-lintRange-error").waitFor()
+  await leave(page)
+  await page.done()
+})
+
+test("a dry run shows what each node would do, and sends nothing", async () => {
+  const page = await open("dry", simple)
+  await page.getByRole("button", { name: "Dry run" }).click()
+  await page.getByLabel("Try it with").selectOption("A payload of your own")
+  await page.getByRole("button", { name: "Try it" }).click()
+  await page.getByText("1 message would be sent.").waitFor()
+  await page.locator(".would", { hasText: "DiskFull" }).waitFor()
+  await node(page, "tell").getByText("Succeeded").waitFor()
+  await audit(page, "dry run")
+  await shot(page, "editor-dry-run")
+  const { count } = await server.call("GET", "/orchestration/pipelines/?limit=100")
+  const runs = await server.call("GET", "/orchestration/pipelines/?limit=100").then(list => list.pipelines.filter(run => run.definition === "dry"))
+  assert.equal(runs.length, 0, `of ${count} runs`)
+  await page.done()
+})
+
+test("YAML is converted", async () => {
+  const page = await open("yaml", simple)
+  await page.getByRole("tab", { name: "JSON" }).click()
+  await page.locator(".json-view .cm-content").click()
+  await page.keyboard.press("Control+a")
+  await page.keyboard.type("x") // over coloured text
+  await page.keyboard.press("Control+a")
+  await paste(page, 'version: "1.0"\nnodes:\n  - {id: one, type: context}\n')
+  await page.getByRole("button", { name: "Convert to JSON" }).click()
+  await until(() => document_(page), { version: "1.0", nodes: [{ id: "one", type: "context" }] })
+  await leave(page)
+  await page.done()
+})
+
+test("two editors in conflict: theirs is shown against mine, and can be taken over", async () => {
+  const mine = await open("both", simple)
+  await server.call("PUT", "/orchestration/definitions/both/", { config: { ...simple, defaults: { max_retries: 7 } }, message: "theirs" })
+  await node(mine, "look").click()
+  await mine.locator(".inspector").getByLabel("memory").check()
+  await until(() => document_(mine).then(d => d.nodes[1].config.include), ["cpu", "memory"])
+  mine.expected.push(/409/)
+  await mine.getByRole("button", { name: "Save" }).click()
+  await mine.getByText("saved version 2 while you were editing").waitFor()
+  await audit(mine, "conflict")
+  await shot(mine, "editor-conflict")
+  await mine.locator(".cm-deletedChunk", { hasText: "max_retries" }).getByRole("button", { name: "Take theirs" }).dispatchEvent("mousedown")
+  await until(() => document_(mine).then(d => d.defaults), { max_retries: 7 })
+  await save(mine, "both")
+  const now = await stored("both")
+  assert.deepEqual([now.defaults, now.nodes[1].config.include], [{ max_retries: 7 }, ["cpu", "memory"]])
+  await mine.done()
+})
+
+test("without scripts the document is a form", async () => {
+  await server.call("PUT", "/orchestration/definitions/plain/", { config: simple })
+  const page = await visit(server, { state, scripts: false })
+  await page.goto("/admin/definitions/plain")
+  await page.getByLabel("Document, JSON").fill(JSON.stringify({ ...simple, description: "plain" }))
+  await page.getByRole("button", { name: "Save" }).click()
+  await page.getByText("Definition saved.").waitFor()
+  assert.equal((await stored("plain")).description, "plain")
+  await page.done()
+})

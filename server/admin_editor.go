@@ -1,0 +1,132 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"penstock/auth"
+	"penstock/db"
+	"penstock/engine"
+	"penstock/engine/definition"
+	"penstock/fault"
+	"penstock/views"
+	"penstock/views/layout"
+)
+
+// draftCheck answers the editor while somebody edits: what is wrong, and where nodes and edges go in a
+// drawing.
+func (s *Server) draftCheck(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Name   string `json:"name"`
+		Config string `json:"config"`
+		Down   bool   `json:"down"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	d, err := s.draft(r, in.Name, in.Config, in.Down)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, d)
+}
+
+func (s *Server) draft(r *http.Request, name, config string, down bool) (views.Draft, error) {
+	found, err := s.engine.Validate(r.Context(), name, []byte(config))
+	if err != nil {
+		return views.Draft{}, err
+	}
+	d := views.Draft{Issues: []views.DraftIssue{}, Boxes: []layout.Box{}, Lines: []views.DraftLine{}}
+	for _, i := range append(found.Errors, found.Warnings...) {
+		d.Issues = append(d.Issues, views.DraftIssue{Severity: string(i.Severity), Message: i.Message, Path: i.Path, Line: i.Line, Column: i.Column})
+	}
+	if doc, _ := definition.Decode([]byte(config)); doc != nil {
+		s.place(&d, doc, down)
+	}
+	if !json.Valid([]byte(config)) {
+		if converted, err := definition.JSON([]byte(config)); err == nil {
+			d.JSON = pretty(converted)
+		}
+	}
+	return d, nil
+}
+
+func (s *Server) place(d *views.Draft, doc *definition.Document, down bool) {
+	nodes := make([]string, len(doc.Nodes))
+	for i, n := range doc.Nodes {
+		nodes[i] = n.ID
+	}
+	direction := layout.Right
+	if down {
+		direction = layout.Down
+	}
+	written := s.edgesOf(doc)
+	edges := make([]layout.Edge, len(written))
+	for i, e := range written {
+		edges[i] = layout.Edge{From: e.From, To: e.To}
+	}
+	drawing := layout.Draw(nodes, edges, direction)
+	d.Boxes = append(d.Boxes, drawing.Boxes...)
+	for i, l := range drawing.Lines {
+		d.Lines = append(d.Lines, views.DraftLine{From: written[i].From, To: written[i].To, Label: written[i].Label, Line: l})
+	}
+}
+
+// samplesOffered is how many earlier runs a dry run can be tried with.
+const samplesOffered = 15
+
+// editor is what the editor of a definition begins with.
+func (s *Server) editor(r *http.Request, name, definitionID, config string) (*views.Editor, error) {
+	d, err := s.draft(r, name, config, false)
+	if err != nil {
+		return nil, err
+	}
+	e := &views.Editor{Name: name, Draft: d, DryRun: may(r, "POST /admin/dry-run"), Channels: []views.EditorChannel{}, Samples: []views.EditorSample{}}
+	for _, t := range s.engine.NodeTypes() {
+		e.Types = append(e.Types, views.EditorType{Name: t.Name, Icon: views.NodeIcon(t.Name)})
+	}
+	channels, err := s.store.Channels(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range channels {
+		e.Channels = append(e.Channels, views.EditorChannel{Name: ch.Name, Driver: ch.Driver})
+	}
+	runs, err := s.store.Runs(r.Context(), db.RunFilter{DefinitionID: definitionID, Page: db.Page{First: samplesOffered}})
+	if err != nil {
+		return nil, err
+	}
+	for _, run := range runs.Items {
+		e.Samples = append(e.Samples, views.EditorSample{Run: run.ID, Definition: run.DefinitionName, Source: run.Source, Status: string(run.Status), At: run.CreatedAt})
+	}
+	return e, nil
+}
+
+// dryRun shows what a draft would do with the payload of an earlier run, or one that was written by hand.
+func (s *Server) dryRun(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Name    string `json:"name"`
+		Config  string `json:"config"`
+		RunID   string `json:"run_id"`
+		Payload string `json:"payload"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	if in.RunID != "" {
+		p, _ := auth.From(r.Context())
+		if err := auth.Allowed(p, "GET /admin/runs/{run_id}/"); err != nil { // the answer holds what the run holds
+			return err
+		}
+	}
+	if line := syntaxLine([]byte(in.Payload)); line > 0 && in.RunID == "" && in.Payload != "" {
+		return fault.New(fault.Invalid, "The payload is not valid JSON: look at line %d.", line)
+	}
+	result, err := s.engine.DryRun(r.Context(), engine.DryRunInput{
+		Definition: in.Name, Config: json.RawMessage(in.Config), RunID: in.RunID, Payload: json.RawMessage(in.Payload),
+	})
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, result)
+}
