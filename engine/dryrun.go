@@ -244,6 +244,15 @@ func (s *dryServices) SubRun(ctx context.Context, in SubRun) (SubRunResult, erro
 	return result, nil
 }
 
+// Raise says which alerts would be raised or resolved.
+func (s *dryServices) Raise(ctx context.Context, found []alerts.Alert) error {
+	batch, err := s.services.news(ctx, found)
+	for _, a := range batch.Alerts {
+		s.remark("Would report the alert %q as %s.", a.Name, a.Status)
+	}
+	return err
+}
+
 func (s *dryServices) Channel(ctx context.Context, name string) (string, notify.Driver, error) {
 	kind, d, err := s.services.Channel(ctx, name)
 	if err != nil {

@@ -9,15 +9,23 @@ import (
 
 // Raise implements [Services].
 func (s *services) Raise(ctx context.Context, found []alerts.Alert) error {
+	batch, err := s.news(ctx, found)
+	if err != nil || len(batch.Alerts) == 0 {
+		return err
+	}
+	return s.e.report(ctx, SourceCheck, s.run.ID+"/"+s.nodeID, batch)
+}
+
+// news is what of the alerts found is not known yet.
+func (s *services) news(ctx context.Context, found []alerts.Alert) (batch alerts.Batch, err error) {
 	prints := make([]string, len(found))
 	for i, a := range found {
 		prints[i] = a.Fingerprint
 	}
 	firing, err := s.e.store.FiringByFingerprint(ctx, SourceCheck, prints)
 	if err != nil {
-		return err
+		return batch, err
 	}
-	var batch alerts.Batch
 	at := now()
 	for _, a := range found {
 		known := firing[a.Fingerprint]
@@ -37,8 +45,5 @@ func (s *services) Raise(ctx context.Context, found []alerts.Alert) error {
 		}
 		batch.Alerts = append(batch.Alerts, a)
 	}
-	if len(batch.Alerts) == 0 {
-		return nil
-	}
-	return s.e.report(ctx, SourceCheck, s.run.ID+"/"+s.nodeID, batch)
+	return batch, nil
 }
