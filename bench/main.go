@@ -42,6 +42,9 @@ func main() {
 	flag.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flag.StringVar(&o.store, "store", "", "sqlite or postgres only")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders and a heap profile of each store")
+	flag.BoolVar(&o.scale, "scale", false, "measure a large store and a long queue instead of the road; takes many minutes and some 10 GB")
+	flag.Int64Var(&o.stored, "stored", 1_000_000, "with -scale: runs in the large store")
+	flag.Int64Var(&o.queued, "queued", 100_000, "with -scale: runs in the queue")
 	flag.Parse()
 	if flag.NArg() > 0 || (o.store != "" && o.store != sqlite && o.store != postgres) {
 		flag.Usage()
@@ -58,6 +61,8 @@ func main() {
 type options struct {
 	short, json    bool
 	store, profile string
+	scale          bool
+	stored, queued int64
 }
 
 func exit(err error) {
@@ -108,17 +113,29 @@ func run(ctx context.Context, o options) error {
 		Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(), OthersLoad: others,
 		Revision: revision(ctx), LoadSeconds: p.load.Seconds(), BinaryMB: float64(info.Size()) / 1e6,
 	}
+	var scales []scaleReport
 	for _, store := range []string{sqlite, postgres} {
 		if o.store != "" && o.store != store {
 			continue
 		}
 		say(o, store)
 		b := &bench{plan: p, store: store, dir: dir, binary: binary, profile: o.profile}
+		if o.scale {
+			s, err := b.scale(ctx, o.stored, o.queued)
+			if err != nil {
+				return fmt.Errorf("%s: %w", store, err)
+			}
+			scales = append(scales, *s)
+			continue
+		}
 		s, err := b.run(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", store, err)
 		}
 		r.Stores = append(r.Stores, *s)
+	}
+	if o.scale {
+		return printScale(o, scales)
 	}
 	if o.json {
 		encoder := json.NewEncoder(os.Stdout)

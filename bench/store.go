@@ -84,29 +84,37 @@ func (b *bench) starts(ctx context.Context, server *harness.Server, r *storeRepo
 	return err
 }
 
-// road measures the loads.
-func (b *bench) road(ctx context.Context, server *harness.Server, r *storeReport) error {
+// subject makes the channel, the definition and the token of the road.
+func (b *bench) subject(ctx context.Context, server *harness.Server) (*subject, *receiver, error) {
 	ledger := newLedger()
 	target, err := newReceiver(ledger)
+	if err != nil {
+		return nil, nil, err
+	}
+	var token struct{ Token string }
+	err = server.Client.Channel(ctx, "receiver", "generic", map[string]any{"endpoint": target.url})
+	if err == nil {
+		err = server.Client.Definition(ctx, "bench", definition)
+	}
+	if err == nil {
+		err = server.Client.Call(ctx, http.MethodPost, "/orchestration/tokens/", map[string]any{"name": "bench", "scopes": []string{"ingest"}}, &token)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, target.close())
+	}
+	return &subject{
+		url: server.URL + "/orchestration/pipeline/?definition=bench&source=alertmanager", token: token.Token,
+		ledger: ledger, drain: b.drain,
+	}, target, nil
+}
+
+// road measures the loads.
+func (b *bench) road(ctx context.Context, server *harness.Server, r *storeReport) error {
+	s, target, err := b.subject(ctx, server)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = target.close() }()
-	if err := server.Client.Channel(ctx, "receiver", "generic", map[string]any{"endpoint": target.url}); err != nil {
-		return err
-	}
-	if err := server.Client.Definition(ctx, "bench", definition); err != nil {
-		return err
-	}
-	var token struct{ Token string }
-	err = server.Client.Call(ctx, http.MethodPost, "/orchestration/tokens/", map[string]any{"name": "bench", "scopes": []string{"ingest"}}, &token)
-	if err != nil {
-		return err
-	}
-	s := &subject{
-		url: server.URL + "/orchestration/pipeline/?definition=bench&source=alertmanager", token: token.Token,
-		ledger: ledger, drain: b.drain,
-	}
 	if _, err := s.run(ctx, load{senders: 4, duration: time.Second}); err != nil { // warms pools and caches
 		return err
 	}
@@ -115,30 +123,40 @@ func (b *bench) road(ctx context.Context, server *harness.Server, r *storeReport
 		if b.profile != "" && l.senders == 16 {
 			stopProfile = b.startProfile(ctx, server)
 		}
-		before, err := usageOf(server.PID())
+		m, err := b.measure(ctx, server, s, l)
 		if err != nil {
 			return err
 		}
-		m, err := s.run(ctx, l)
-		if err != nil {
-			return err
-		}
-		after, err := usageOf(server.PID())
-		if err != nil {
-			return err
-		}
-		if m.arrived > 0 {
-			m.CPUSeconds = (after.cpu - before.cpu).Seconds() / float64(m.arrived) * 1000
-		}
-		r.PeakMB = after.peakMB
 		r.Loads = append(r.Loads, m)
 		if err := stopProfile(); err != nil {
 			return err
 		}
 	}
-	r.count(ledger, int(target.unknown.Load()))
+	used, err := usageOf(server.PID())
+	if err != nil {
+		return err
+	}
+	r.PeakMB = used.peakMB
+	r.count(s.ledger, int(target.unknown.Load()))
 	r.FirstStageMS, err = firstStage(ctx, server.Client)
 	return err
+}
+
+// measure runs a load and counts the CPU time that the server takes for it.
+func (b *bench) measure(ctx context.Context, server *harness.Server, s *subject, l load) (measurement, error) {
+	before, err := usageOf(server.PID())
+	if err != nil {
+		return measurement{}, err
+	}
+	m, err := s.run(ctx, l)
+	if err != nil {
+		return m, err
+	}
+	after, err := usageOf(server.PID())
+	if m.arrived > 0 {
+		m.CPUSeconds = (after.cpu - before.cpu).Seconds() / float64(m.arrived) * 1000
+	}
+	return m, err
 }
 
 // loads in the order in which they are run: the steady rate last, so that the newest runs are its.

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// cloner fills a store with copies of a run that it has worked: everything that would be there if the run had
+// been worked many times.
+type cloner struct {
+	db       *sql.DB
+	postgres bool
+
+	run, delivery, incident, alert string // ids of the original
+	number                         int64  // of its delivery
+}
+
+// clones are made of so many runs at once.
+const cloneBatch = 20_000
+
+func (c *cloner) open(databaseURL string) error {
+	driver, source := "pgx", databaseURL
+	if path, ok := strings.CutPrefix(databaseURL, "sqlite:"); ok {
+		driver, source = "sqlite", "file:"+path+"?_pragma=synchronous(OFF)&_pragma=cache_size(-262144)&_pragma=busy_timeout(10000)"
+	}
+	var err error
+	c.postgres = driver == "pgx"
+	c.db, err = sql.Open(driver, source)
+	c.db.SetMaxOpenConns(1)
+	return err
+}
+
+// original takes the newest run that has ended.
+func (c *cloner) original(ctx context.Context) error {
+	var fingerprint string
+	err := c.db.QueryRowContext(ctx, `SELECT r.id, r.delivery_id, r.incident_id, a.id, a.fingerprint FROM runs AS r
+		JOIN alerts AS a ON a.incident_id = r.incident_id
+		WHERE r.status = 'completed' ORDER BY r.created_at DESC LIMIT 1`).Scan(&c.run, &c.delivery, &c.incident, &c.alert, &fingerprint)
+	if err != nil {
+		return fmt.Errorf("find a run to copy: %w", err)
+	}
+	_, err = fmt.Sscanf(fingerprint, mark+"%d", &c.number)
+	return err
+}
+
+// id of the nth copy of a record: in the form of a UUID, in the order of n.
+func (c *cloner) id(kind int) string {
+	hex := "printf('%012x', s.n)"
+	if c.postgres {
+		hex = "lpad(to_hex(s.n), 12, '0')"
+	}
+	return fmt.Sprintf("'01000000-000%d-7000-8000-' || %s", kind, hex)
+}
+
+// ago is the column so many seconds earlier.
+func (c *cloner) ago(column string) string {
+	if c.postgres {
+		return "t." + column + " - interval '1 day' - s.n * interval '1 second'"
+	}
+	return fmt.Sprintf("strftime('%%Y-%%m-%%d %%H:%%M:%%f000', t.%s, '-1 day', '-' || s.n || ' seconds')", column)
+}
+
+// renumbered is the text column with the number of the copy instead of the original's.
+func (c *cloner) renumbered(column string, blob bool) string {
+	text, n := "t."+column, "CAST(s.n AS text)"
+	switch {
+	case blob && c.postgres:
+		text = "convert_from(t." + column + ", 'UTF8')"
+	case c.postgres:
+		text += "::text"
+	case blob:
+		text = "CAST(" + text + " AS text)"
+	}
+	for _, word := range []string{mark, "host-"} {
+		text = fmt.Sprintf("replace(%s, '%s%d', '%s' || %s)", text, word, c.number, word, n)
+	}
+	switch {
+	case blob && c.postgres:
+		return "convert_to(" + text + ", 'UTF8')"
+	case blob:
+		return "CAST(" + text + " AS blob)"
+	case c.postgres:
+		return "(" + text + ")::json"
+	}
+	return text
+}
+
+// table copies the rows of a table for the numbers from, from+1 … to-1. change holds expressions of columns.
+func (c *cloner) table(ctx context.Context, name, where string, change map[string]string, from, to int64) error {
+	rows, err := c.db.QueryContext(ctx, "SELECT * FROM "+name+" LIMIT 0")
+	if err != nil {
+		return err
+	}
+	columns, err := rows.Columns()
+	_ = rows.Close()
+	if err != nil {
+		return err
+	}
+	columns = slices.DeleteFunc(columns, func(column string) bool { return change[column] == "-" })
+	values := make([]string, len(columns))
+	for i, column := range columns {
+		if values[i] = change[column]; values[i] == "" {
+			values[i] = "t." + column
+		}
+	}
+	series := fmt.Sprintf("WITH RECURSIVE s(n) AS (VALUES (%d) UNION ALL SELECT n + 1 FROM s WHERE n < %d)", from, to-1)
+	if c.postgres {
+		series = fmt.Sprintf("WITH s(n) AS (SELECT generate_series(%d::bigint, %d::bigint))", from, to-1)
+	}
+	_, err = c.db.ExecContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) %s SELECT %s FROM %s AS t, s WHERE %s",
+		name, strings.Join(columns, ", "), series, strings.Join(values, ", "), name, where))
+	if err != nil {
+		return fmt.Errorf("copy rows of %s: %w", name, err)
+	}
+	return nil
+}
+
+// Kinds of ids.
+const (
+	runID = iota + 1
+	deliveryID
+	incidentID
+	alertID
+	decisionID
+	messageID
+)
+
+// history copies the run as it is, with all that it left behind.
+func (c *cloner) history(ctx context.Context, from, to int64) error {
+	of := func(column, id string) string { return "t." + column + " = '" + id + "'" }
+	incident := map[string]string{"id": c.id(incidentID), "group_key": "'clone-' || s.n", "created_at": c.ago("created_at"), "updated_at": c.ago("updated_at"),
+		"status": "'resolved'", "resolved_at": c.ago("updated_at")}
+	alert := map[string]string{"id": c.id(alertID), "fingerprint": "'clone-' || s.n", "incident_id": c.id(incidentID), "delivery_id": c.id(deliveryID),
+		"created_at": c.ago("created_at"), "updated_at": c.ago("updated_at"), "status": "'resolved'"}
+	run := map[string]string{"id": c.id(runID), "delivery_id": c.id(deliveryID), "incident_id": c.id(incidentID), "created_at": c.ago("created_at")}
+	message := map[string]string{"id": c.id(messageID), "run_id": c.id(runID), "incident_id": c.id(incidentID), "created_at": c.ago("created_at")}
+	for _, t := range []struct {
+		name, where string
+		change      map[string]string
+	}{
+		{"deliveries", of("id", c.delivery), map[string]string{"id": c.id(deliveryID), "received_at": c.ago("received_at")}},
+		{"incidents", of("id", c.incident), incident},
+		{"alerts", of("id", c.alert), alert},
+		{"runs", of("id", c.run), run},
+		{"stage_executions", of("run_id", c.run), map[string]string{"run_id": c.id(runID)}},
+		{"run_events", of("run_id", c.run), map[string]string{"run_id": c.id(runID)}},
+		{"decisions", of("delivery_id", c.delivery), map[string]string{"id": c.id(decisionID), "delivery_id": c.id(deliveryID), "created_at": c.ago("created_at")}},
+		{"notification_messages", of("run_id", c.run), message},
+		{"notification_attempts", "t.message_id IN (SELECT id FROM notification_messages WHERE run_id = '" + c.run + "')", map[string]string{"message_id": c.id(messageID)}},
+	} {
+		if err := c.table(ctx, t.name, t.where, t.change, from, to); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pending copies the run as it was when it had been accepted, each with an alert of its own.
+func (c *cloner) pending(ctx context.Context, from, to int64) error {
+	err := c.table(ctx, "deliveries", "t.id = '"+c.delivery+"'", map[string]string{
+		"id": c.id(deliveryID), "body": c.renumbered("body", true), "parsed": c.renumbered("parsed", false), "intake": "NULL", "intake_at": "NULL",
+	}, from, to)
+	if err != nil {
+		return err
+	}
+	return c.table(ctx, "runs", "t.id = '"+c.run+"'", map[string]string{
+		"id": c.id(runID), "delivery_id": c.id(deliveryID), "status": "'pending'", "epoch": "1", "incident_id": "NULL", "change": "NULL",
+		"started_at": "NULL", "finished_at": "NULL",
+	}, from, to)
+}
+
+// all makes n copies, numbered from first on.
+func (c *cloner) all(ctx context.Context, copies func(context.Context, int64, int64) error, first, n int64) error {
+	for from := first; from < first+n; from += cloneBatch {
+		if err := copies(ctx, from, min(from+cloneBatch, first+n)); err != nil {
+			return err
+		}
+	}
+	// What the database learns by itself in time. Rows about changes are gone an hour later.
+	statements := []string{"DELETE FROM changes", "ANALYZE", "PRAGMA wal_checkpoint(TRUNCATE)"}
+	if c.postgres {
+		statements = []string{"TRUNCATE changes", "VACUUM ANALYZE"}
+	}
+	for _, s := range statements {
+		if _, err := c.db.ExecContext(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return nil
+}
