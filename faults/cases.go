@@ -14,8 +14,16 @@ func allCases() []faultCase {
 		{"R07", "PostgreSQL ends all sessions every second", onPostgres, false, sessionsEnded},
 		{"R08", "the network to PostgreSQL is cut without a word", onPostgres, true, networkCut},
 		{"R09", "somebody locks the database", both, true, databaseLocked},
+		{"R12", "receivers take messages and cut the connection", both, true, cutAfterReading},
+		{"R13", "a receiver takes messages and never answers", both, false, hangingReceiver},
+		{"R15", "one body a hundred times", both, true, repeated},
+		{"R16", "alerts end, known ones and unknown ones", both, true, resolvedAlerts},
+		{"R28", "SIGTERM under load with a slow analyser at work", both, true, drained},
+		{"R29", "an upgrade that is killed while it migrates; a downgrade", both, false, upgraded},
 		{"R30", "a second process on one file", onSQLite, true, secondProcess},
 		{"R30", "three processes on one database: one is killed, one is stopped and wakes", onPostgres, true, manyProcesses},
+		{"R30hung", "one of three processes stops for longer than the others wait", onPostgres, false, hung},
+		{"R30seen", "a run is watched on a second process and cancelled on a third", onPostgres, true, seenElsewhere},
 		{"COPY", "the database is copied to one of the other kind with runs under way", both, true, copied},
 	}
 }

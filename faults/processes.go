@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"penstock/drivers/notify/notifytest"
 	"penstock/e2e/harness"
 )
 
@@ -138,4 +143,131 @@ func (w *world) zombie(ctx context.Context, s *harness.Server) error {
 		return err
 	}
 	return s.Signal(syscall.SIGCONT)
+}
+
+// hung stops a process for longer than others wait for a sign of it. What it had in hand ends elsewhere; when it
+// wakes, nothing that it still writes counts.
+func hung(ctx context.Context, w *world) error {
+	servers, err := w.several(ctx, 3)
+	if err != nil {
+		return err
+	}
+	f, err := w.feed(ctx, "diamond", 30, servers...)
+	if err != nil {
+		return err
+	}
+	if err := pause(ctx, 2*time.Second); err != nil {
+		return err
+	}
+	if err := servers[1].Signal(syscall.SIGSTOP); err != nil {
+		return err
+	}
+	stopped := time.Now()
+	w.injected("SIGSTOP until it is taken over")
+	if err := f.stop(30 * time.Second); err != nil {
+		return err
+	}
+	if err := w.settled(ctx, servers[0]); err != nil {
+		w.problem("%v", err)
+	}
+	w.recovered("the end of every run of a process that hangs", time.Since(stopped), 60*time.Second)
+	if err := servers[1].Signal(syscall.SIGCONT); err != nil {
+		return err
+	}
+	if err := pause(ctx, 3*time.Second); err != nil { // it says what it still has to say
+		return err
+	}
+	return w.finish(ctx, f, 60)
+}
+
+// seenElsewhere: a run that one process works is watched on a second and cancelled on a third.
+func seenElsewhere(ctx context.Context, w *world) error {
+	servers, err := w.several(ctx, 3)
+	if err != nil {
+		return err
+	}
+	w.receiver.Always(notifytest.Reply{Delay: 8 * time.Second})
+	var slowest time.Duration
+	for n := range w.count(10, 3) {
+		run, _, err := w.post(ctx, servers[0], "diamond", alertBody(int64(n)))
+		if err != nil {
+			return err
+		}
+		w.Accepted++
+		told, err := w.watch(ctx, servers[1], run, func() error {
+			w.injected("cancel from another process")
+			return w.cancel(ctx, servers[2], run)
+		})
+		if err != nil {
+			w.problem("run %s: %v", run, err)
+			continue
+		}
+		slowest = max(slowest, told)
+	}
+	w.note("a run's events reached a subscriber on another process; a cancel from a third was seen there after %.0f ms at most", seconds(slowest)*1000)
+	w.recovered("the end of a run that another process cancelled", slowest, 2*time.Second)
+	return nil
+}
+
+// watch subscribes to a run on a server, waits until the stage that hangs is seen, calls then, and returns how
+// long it took to see the run cancelled.
+func (w *world) watch(ctx context.Context, s *harness.Server, runID string, then func() error) (time.Duration, error) {
+	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
+	defer stop()
+	query, err := json.Marshal(map[string]any{
+		"query":     "subscription($id: ID!) { runProgress(runId: $id) { __typename ... on StageStatusChanged { stage { nodeId status } } ... on RunFinished { run { status } } } }",
+		"variables": map[string]any{"id": runID},
+	})
+	if err != nil {
+		return 0, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/graphql", bytes.NewReader(query))
+	if err != nil {
+		return 0, err
+	}
+	r.Header.Set("Authorization", "Bearer "+s.Client.Token)
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("Accept", "text/event-stream")
+	answer, err := s.Client.HTTP.Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var asked time.Time
+	lines := bufio.NewScanner(answer.Body)
+	for lines.Scan() {
+		line := lines.Text()
+		switch {
+		case strings.Contains(line, `"first"`) && strings.Contains(line, "RUNNING") && asked.IsZero():
+			asked = time.Now()
+			if err := then(); err != nil {
+				return 0, err
+			}
+		case strings.Contains(line, "CANCELLED") && strings.Contains(line, `"run"`) && !asked.IsZero():
+			return time.Since(asked), nil
+		case strings.Contains(line, `"errors"`):
+			return 0, errors.New(line)
+		}
+	}
+	return 0, fmt.Errorf("the subscription ended before the run was seen cancelled: %v", lines.Err())
+}
+
+func (w *world) cancel(ctx context.Context, s *harness.Server, runID string) error {
+	var answer struct {
+		Data struct {
+			CancelRun struct{ UserErrors []struct{ Message string } }
+		}
+		Errors []struct{ Message string }
+	}
+	query := map[string]any{
+		"query":     "mutation($id: ID!) { cancelRun(input: {runId: $id, reason: \"a test\"}) { userErrors { message } } }",
+		"variables": map[string]any{"id": runID},
+	}
+	if err := s.Client.Call(ctx, http.MethodPost, "/graphql", query, &answer); err != nil {
+		return err
+	}
+	if len(answer.Errors)+len(answer.Data.CancelRun.UserErrors) > 0 {
+		return fmt.Errorf("cancel: %v %v", answer.Errors, answer.Data.CancelRun.UserErrors)
+	}
+	return nil
 }
