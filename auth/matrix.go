@@ -32,6 +32,7 @@ var matrix = map[string]Scope{
 	"POST /orchestration/definitions/{name}/validate/": Read,
 	"POST /orchestration/definitions/{name}/execute/":  Operate,
 	"GET /schemas/pipeline-1.0.json":                   Authenticated,
+	"GET /orchestration/schedules/":                    Read,
 
 	// Runs.
 	"GET /orchestration/pipelines/":                 Read,
@@ -72,6 +73,7 @@ var matrix = map[string]Scope{
 	"Query.nodes":                         Read,
 	"Query.pipelineDefinition":            Read,
 	"Query.pipelineDefinitions":           Read,
+	"Query.schedules":                     Read,
 	"Query.run":                           Read,
 	"Query.runs":                          Read,
 	"Query.incident":                      Read,
@@ -128,6 +130,10 @@ var matrix = map[string]Scope{
 	"Incident.alerts":             Read,
 	"Incident.runs":               Read,
 	"Alert.incident":              Read,
+
+	"PipelineDefinition.schedules": Read,
+	"Schedule.definition":          Read,
+	"Schedule.lastRun":             Read,
 
 	// Signing in and out.
 	"GET /login":   Public,

@@ -21,6 +21,15 @@ func (f ScheduleFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
+// Schedule returns a schedule by its id.
+func (s *Store) Schedule(ctx context.Context, id string) (*Schedule, error) {
+	sch := new(Schedule)
+	if err := s.read.NewSelect().Model(sch).Where("id = ?", id).Scan(ctx); err != nil {
+		return nil, found(err, "read schedule", "There is no schedule %s.", id)
+	}
+	return sch, nil
+}
+
 // Schedules lists the schedules of the definitions that exist, the newest first.
 func (s *Store) Schedules(ctx context.Context, f ScheduleFilter) (Connection[Schedule], error) {
 	var schedules []Schedule

@@ -122,6 +122,27 @@ type RunResult struct {
 	WaitingSince      *time.Time            `json:"waiting_since"`
 }
 
+// ScheduleState is a schedule of a definition, in the shape of the REST API. Its times are written as the
+// clocks of its time zone show them.
+type ScheduleState struct {
+	Definition           string          `json:"definition"`
+	IsActive             bool            `json:"is_active"` // its definition is
+	Cron                 string          `json:"cron"`
+	TimeZone             string          `json:"time_zone"`
+	Overlap              db.Overlap      `json:"overlap"`
+	CatchUp              db.CatchUp      `json:"catch_up"`
+	CatchUpWindowSeconds int             `json:"catch_up_window_seconds"`
+	Environment          string          `json:"environment"`
+	Payload              json.RawMessage `json:"payload"`
+	LastTick             *time.Time      `json:"last_tick"` // the last time that had a run
+	LastRunID            *string         `json:"last_run_id"`
+	QueuedTick           *time.Time      `json:"queued_tick"` // waits for the end of the last run
+	Skipped              int             `json:"skipped"`     // times that had none
+	SkippedTick          *time.Time      `json:"skipped_tick"`
+	SkipReason           string          `json:"skip_reason"`
+	Next                 []time.Time     `json:"next"` // five; none while the definition is not active
+}
+
 // DefinitionInput saves a definition. Nil fields keep what is stored.
 type DefinitionInput struct {
 	Name            string

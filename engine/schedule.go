@@ -4,15 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"penstock/db"
 	"penstock/engine/cron"
-	"penstock/engine/definition"
 	"penstock/fault"
 )
 
@@ -211,38 +208,4 @@ const missed = "Nobody could start it at the time: Penstock was not running, or 
 
 func (m *move) skip(tick time.Time, reason string) {
 	m.to.Skipped, m.to.SkippedTick, m.to.SkipReason = m.to.Skipped+1, tick, reason
-}
-
-// schedulesAt reads the schedules of a configuration as they begin now.
-func schedulesAt(config json.RawMessage, now time.Time) ([]db.Schedule, error) {
-	entries, err := definition.Schedules(config)
-	if err != nil {
-		return nil, err
-	}
-	rows := make([]db.Schedule, len(entries))
-	same := map[string]int{}
-	for i, s := range entries {
-		times, err := s.Times()
-		if err != nil {
-			return nil, err
-		}
-		entry := strings.Join(strings.Fields(s.Cron), " ") + " " + s.TimeZone
-		if same[entry]++; same[entry] > 1 {
-			entry += " " + strconv.Itoa(same[entry])
-		}
-		rows[i] = db.Schedule{
-			Entry: entry, Position: i, Cron: s.Cron, TimeZone: s.TimeZone, Overlap: db.Overlap(s.Overlap), CatchUp: db.CatchUp(s.CatchUp),
-			CatchUpWindowSeconds: *s.CatchUpWindowSeconds, Environment: s.Environment, HandledUntil: now, NextTick: times.Next(now),
-		}
-		if s.Payload != nil {
-			if rows[i].Payload, err = json.Marshal(s.Payload); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return rows, nil
-}
-
-func timesOf(s db.Schedule) (*cron.Schedule, error) {
-	return definition.Schedule{Cron: s.Cron, TimeZone: s.TimeZone}.Times()
 }

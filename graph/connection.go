@@ -59,6 +59,8 @@ type (
 	DeliveryEdge         = Edge[db.Delivery]
 	DecisionConnection   = Connection[db.Decision]
 	DecisionEdge         = Edge[db.Decision]
+	ScheduleConnection   = Connection[db.Schedule]
+	ScheduleEdge         = Edge[db.Schedule]
 )
 
 // list names an ordering: a cursor of one is refused by the others.
@@ -74,6 +76,7 @@ const (
 	sourceList     list = "s"
 	deliveryList   list = "dl"
 	decisionList   list = "dec"
+	scheduleList   list = "s"
 )
 
 // page checks the arguments of a connection.

@@ -117,6 +117,9 @@ func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, a
 		}
 	}
 	c, err := r.store.Definitions(ctx, f)
+	for i := range c.Items {
+		loadersOf(ctx).schedules.announce(c.Items[i].ID)
+	}
 	return connect(definitionList, c, func(ctx context.Context) (int, error) { return r.store.CountDefinitions(ctx, f) }), err
 }
 

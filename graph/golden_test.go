@@ -20,7 +20,8 @@ import (
 // TestGolden runs testdata/*.txtar: steps `<n>.graphql` with `<n>.variables` (JSON, optional) and the
 // wanted `<n>.json`, on a fresh stack with the runs and alerts of seed. In variables, $run.ok, $run.failed and $incident
 // stand for ids. A comment line "as: <caller>" names the caller (admin if absent); "at rest" stops the
-// engine first, and then every step also pins the number of SQL statements. -update rewrites.
+// engine first, "at rest from <n>" before that step, and then every step also pins the number of SQL statements.
+// -update rewrites.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -46,10 +47,7 @@ func runGolden(t *testing.T, file string, archive *txtar.Archive) {
 	if m := regexp.MustCompile(`(?m)^as: (\w+)$`).FindSubmatch(archive.Comment); m != nil {
 		as = string(m[1])
 	}
-	atRest := bytes.Contains(archive.Comment, []byte("at rest"))
-	if atRest {
-		s.stopEngine()
-	}
+	rest, atRest := regexp.MustCompile(`at rest(?: from (\S+))?`).FindSubmatch(archive.Comment), false
 	section := func(name string) *txtar.File {
 		i := slices.IndexFunc(archive.Files, func(f txtar.File) bool { return f.Name == name })
 		if i < 0 {
@@ -61,6 +59,10 @@ func runGolden(t *testing.T, file string, archive *txtar.Archive) {
 		step, ok := strings.CutSuffix(f.Name, ".graphql")
 		if !ok {
 			continue
+		}
+		if rest != nil && !atRest && (len(rest[1]) == 0 || string(rest[1]) == step) {
+			s.stopEngine()
+			atRest = true
 		}
 		variables := json.RawMessage("{}")
 		if v := section(step + ".variables"); v != nil {

@@ -68,6 +68,7 @@ type loaders struct {
 	deliveries  *relation[*db.Delivery]        // without bodies
 	decisions   *relation[[]db.Decision]       // by delivery
 	results     *relation[*engine.RunResult]   // by run
+	schedules   *relation[[]db.Schedule]       // by definition
 }
 
 type loadersKey struct{}
@@ -75,11 +76,23 @@ type loadersKey struct{}
 // withLoaders puts fresh relations into ctx.
 func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 	l := &loaders{
-		definitions: newRelation(r.store.DefinitionsByID),
-		incidents:   newRelation(r.store.IncidentsByID),
-		stages:      newRelation(r.store.StagesByRun),
-		deliveries:  newRelation(r.store.DeliveriesByID),
+		incidents:  newRelation(r.store.IncidentsByID),
+		stages:     newRelation(r.store.StagesByRun),
+		deliveries: newRelation(r.store.DeliveriesByID),
 	}
+	l.definitions = newRelation(func(ctx context.Context, ids []string) (map[string]*db.PipelineDefinition, error) {
+		for _, id := range ids {
+			l.schedules.announce(id)
+		}
+		return r.store.DefinitionsByID(ctx, ids)
+	})
+	l.schedules = newRelation(func(ctx context.Context, ids []string) (map[string][]db.Schedule, error) {
+		byDefinition, err := r.store.SchedulesByDefinition(ctx, ids)
+		for _, list := range byDefinition {
+			l.announceSchedules(list)
+		}
+		return byDefinition, err
+	})
 	l.runs = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Run, error) {
 		runs, err := r.store.RunsByID(ctx, ids)
 		for _, run := range runs {
@@ -126,6 +139,14 @@ func (l *loaders) announceRun(run *db.Run) {
 	l.runs.announce(run.ParentRunID)
 	l.stages.announce(run.ID)
 	l.results.announce(run.ID)
+}
+
+// announceSchedules is called with all schedules that a resolver returns.
+func (l *loaders) announceSchedules(schedules []db.Schedule) {
+	for _, s := range schedules {
+		l.definitions.announce(s.DefinitionID)
+		l.runs.announce(s.LastRunID)
+	}
 }
 
 // announceDecisions is called with all decisions that a resolver returns.

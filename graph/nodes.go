@@ -28,6 +28,7 @@ const (
 	sourceNode     kind = "Source"
 	deliveryNode   kind = "Delivery"
 	decisionNode   kind = "Decision"
+	scheduleNode   kind = "Schedule"
 )
 
 func (k kind) id(key string) string {
@@ -79,6 +80,8 @@ func (r *Resolver) node(ctx context.Context, id string) (Node, error) {
 		return found(l.deliveries.load(ctx, key))
 	case decisionNode:
 		return found(r.store.Decision(ctx, key))
+	case scheduleNode:
+		return found(r.store.Schedule(ctx, key))
 	}
 	return nil, nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strconv"
@@ -38,10 +39,11 @@ type definitionRow struct {
 // definitionDetail is a definition with its document. Secrets in it are references.
 type definitionDetail struct {
 	definitionRow
-	CreatedBy string             `json:"created_by"`
-	CreatedAt time.Time          `json:"created_at"`
-	Config    json.RawMessage    `json:"config"`
-	Warnings  []definition.Issue `json:"warnings,omitempty"` // of the save
+	CreatedBy string                 `json:"created_by"`
+	CreatedAt time.Time              `json:"created_at"`
+	Config    json.RawMessage        `json:"config"`
+	Schedules []engine.ScheduleState `json:"schedules"`
+	Warnings  []definition.Issue     `json:"warnings,omitempty"` // of the save
 }
 
 func rowOf(d db.PipelineDefinition) definitionRow {
@@ -52,8 +54,13 @@ func rowOf(d db.PipelineDefinition) definitionRow {
 	return definitionRow{d.Name, d.Description, d.Version, d.IsActive, d.NodeCount, tags, d.UpdatedAt.UTC()}
 }
 
-func detailOf(d db.PipelineDefinition) definitionDetail {
-	return definitionDetail{definitionRow: rowOf(d), CreatedBy: d.CreatedBy, CreatedAt: d.CreatedAt.UTC(), Config: d.Config}
+func (s *Server) detailOf(ctx context.Context, d db.PipelineDefinition) (definitionDetail, error) {
+	byDefinition, err := s.store.SchedulesByDefinition(ctx, []string{d.ID})
+	if err != nil {
+		return definitionDetail{}, err
+	}
+	schedules, err := scheduleStates(byDefinition[d.ID])
+	return definitionDetail{definitionRow: rowOf(d), CreatedBy: d.CreatedBy, CreatedAt: d.CreatedAt.UTC(), Config: d.Config, Schedules: schedules}, err
 }
 
 // definitionList answers with all definitions: there are as many as people have written.
@@ -91,7 +98,11 @@ func (s *Server) definitionGet(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, detailOf(*d))
+	detail, err := s.detailOf(r.Context(), *d)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, detail)
 }
 
 // definitionPut creates (201) or replaces (200). What the body leaves out keeps its stored value.
@@ -119,7 +130,10 @@ func (s *Server) definitionPut(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	detail := detailOf(*d)
+	detail, err := s.detailOf(r.Context(), *d)
+	if err != nil {
+		return err
+	}
 	detail.Warnings = warnings
 	return writeJSON(w, createdOr(created, w, r), detail)
 }

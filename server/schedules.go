@@ -1,0 +1,64 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"time"
+
+	"penstock/db"
+	"penstock/engine"
+)
+
+func (s *Server) scheduleRoutes() []route {
+	return []route{{"GET /orchestration/schedules/", s.scheduleList}}
+}
+
+// ScheduleList is the answer of GET /orchestration/schedules/.
+type ScheduleList struct {
+	Schedules []engine.ScheduleState `json:"schedules"`
+	Count     int                    `json:"count"`
+}
+
+// scheduleList answers with all schedules, or those of ?definition=.
+func (s *Server) scheduleList(w http.ResponseWriter, r *http.Request) error {
+	list, err := ReadSchedules(r.Context(), s.store, r.URL.Query().Get("definition"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, list)
+}
+
+// ReadSchedules reads the schedules of a definition, or of all if name is empty, in the order of the names.
+func ReadSchedules(ctx context.Context, store *db.Store, name string) (ScheduleList, error) {
+	filter := db.ScheduleFilter{DefinitionName: name}
+	var rows []db.Schedule
+	for {
+		page, err := store.Schedules(ctx, filter)
+		if err != nil {
+			return ScheduleList{}, err
+		}
+		rows = append(rows, page.Items...)
+		if !page.HasNext {
+			break
+		}
+		filter.After = page.Cursors[len(page.Cursors)-1]
+	}
+	slices.SortFunc(rows, func(a, b db.Schedule) int {
+		return cmp.Or(cmp.Compare(a.DefinitionName, b.DefinitionName), cmp.Compare(a.Position, b.Position))
+	})
+	states, err := scheduleStates(rows)
+	return ScheduleList{states, len(states)}, err
+}
+
+func scheduleStates(rows []db.Schedule) ([]engine.ScheduleState, error) {
+	states := make([]engine.ScheduleState, len(rows))
+	for i, row := range rows {
+		var err error
+		if states[i], err = engine.NewScheduleState(row, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
