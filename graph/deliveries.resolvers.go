@@ -166,8 +166,8 @@ func (r *queryResolver) Decisions(ctx context.Context, first *int32, after *stri
 }
 
 func (r *queryResolver) Why(ctx context.Context, id string) (*engine.Why, error) {
-	if _, key, ok := openID(id); ok {
-		id = key
+	for _, k := range []kind{runNode, deliveryNode, incidentNode, alertNode} { // one UUID in ten can be read as base64 too
+		id = k.key(id)
 	}
 	return orNil(engine.Explain(ctx, r.store, id))
 }
