@@ -152,18 +152,14 @@ func TestSetup(t *testing.T) {
 	t.Run("never opens again", func(t *testing.T) {
 		t.Parallel()
 		s, store, ann := withAdmin(t, "")
-		user, err := store.UserByName(t.Context(), "ann")
-		if err != nil {
-			t.Fatal(err)
-		}
-		user.DisabledAt = time.Now()
-		if err := store.SaveUser(t.Context(), *user); err != nil {
+		disable := func(u *db.User, _ []db.User) error { u.DisabledAt = time.Now(); return nil }
+		if _, err := store.UpdateUser(t.Context(), "ann", disable); err != nil {
 			t.Fatal(err)
 		}
 		if token, err := s.SetupToken(t.Context()); token != "" || err != nil {
 			t.Errorf("got %q, %v", token, err)
 		}
-		_, err = ann.do(func(w http.ResponseWriter, r *http.Request) error { return s.Setup(w, r, "", "eve", password) })
+		_, err := ann.do(func(w http.ResponseWriter, r *http.Request) error { return s.Setup(w, r, "", "eve", password) })
 		if !fault.Is(err, fault.Forbidden) {
 			t.Errorf("got %v", err)
 		}
@@ -260,12 +256,7 @@ func TestSession(t *testing.T) {
 		t.Run(rule, func(t *testing.T) {
 			t.Parallel()
 			_, store, ann := withAdmin(t, "")
-			user, err := store.UserByName(t.Context(), "ann")
-			if err != nil {
-				t.Fatal(err)
-			}
-			change(user)
-			if err := store.SaveUser(t.Context(), *user); err != nil {
+			if _, err := store.UpdateUser(t.Context(), "ann", func(u *db.User, _ []db.User) error { change(u); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if got := ann.who(); got != "" {

@@ -144,21 +144,34 @@ func TestUsers(t *testing.T) {
 		bob := db.User{ID: "2", Name: "Bob", PasswordHash: "y", Role: "viewer", CreatedAt: at, UpdatedAt: at}
 		must(t, s.AddUser(ctx, bob))
 		wantFault(t, "a taken name", s.AddUser(ctx, db.User{ID: "3", Name: "ann", Role: "viewer", CreatedAt: at, UpdatedAt: at}), fault.Conflict)
-		bob.Role, bob.DisabledAt, bob.CreatedAt = "editor", at, time.Time{}
-		must(t, s.SaveUser(ctx, bob))
-		if got := value(s.User(ctx, "2"))(t); got.Role != "editor" || got.DisabledAt != at || got.CreatedAt != at {
+		change := func(u *db.User, others []db.User) error {
+			if len(others) != 1 || others[0] != ann {
+				t.Errorf("the others are %+v", others)
+			}
+			u.Role, u.DisabledAt = "editor", at
+			return nil
+		}
+		changed := value(s.UpdateUser(ctx, "Bob", change))(t)
+		if got := value(s.User(ctx, "2"))(t); *got != *changed || got.Role != "editor" || got.DisabledAt != at || got.CreatedAt != at || !got.UpdatedAt.After(at) {
 			t.Errorf("user is %+v", got)
 		}
-		bob.Name = "ann"
-		wantFault(t, "a rename to a taken name", s.SaveUser(ctx, bob), fault.Conflict)
-		wantFault(t, "an unknown user", s.SaveUser(ctx, db.User{ID: "9", Name: "eve", Role: "viewer", UpdatedAt: at}), fault.NotFound)
+		_, err := s.UpdateUser(ctx, "Bob", func(u *db.User, _ []db.User) error {
+			u.Role = "viewer"
+			return fault.New(fault.Conflict, "no")
+		})
+		wantFault(t, "a refused change", err, fault.Conflict)
+		if got := value(s.User(ctx, "2"))(t); got.Role != "editor" {
+			t.Errorf("after a refused change: %+v", got)
+		}
+		_, err = s.UpdateUser(ctx, "eve", change)
+		wantFault(t, "an unknown user", err, fault.NotFound)
 		if err := s.AddUser(ctx, db.User{ID: "4", Name: "eve", Role: "root", CreatedAt: at, UpdatedAt: at}); err == nil {
 			t.Error("a role that does not exist was stored")
 		}
 		if got := value(s.UserByName(ctx, "ann"))(t); *got != ann {
 			t.Errorf("user is %+v", got)
 		}
-		_, err := s.UserByName(ctx, "eve")
+		_, err = s.UserByName(ctx, "eve")
 		wantFault(t, "an unknown name", err, fault.NotFound)
 		_, err = s.User(ctx, "9")
 		wantFault(t, "an unknown id", err, fault.NotFound)

@@ -2,6 +2,8 @@ package db
 
 import (
 	"context"
+	"slices"
+	"time"
 
 	"penstock/fault"
 )
@@ -10,26 +12,36 @@ import (
 func (s *Store) AddUser(ctx context.Context, u User) error {
 	return s.InTx(ctx, func(tx *Tx) error {
 		_, err := tx.idb.NewInsert().Model(&u).Exec(tx.ctx(ctx))
-		return userTaken(err, "add user")
-	})
-}
-
-// SaveUser changes a user, found by the id.
-func (s *Store) SaveUser(ctx context.Context, u User) error {
-	return s.InTx(ctx, func(tx *Tx) error {
-		res, err := tx.idb.NewUpdate().Model(&u).ExcludeColumn("created_at").WherePK().Exec(tx.ctx(ctx))
-		if err != nil {
-			return userTaken(err, "save user")
+		if isUnique(err) {
+			return &fault.Error{Code: fault.Conflict, Message: "A user with this name exists.", Fields: map[string]string{"name": "Name is taken."}, Err: err}
 		}
-		return affected(res, nil, "save user", "There is no user %q.", u.Name)
+		return wrap(err, "add user")
 	})
 }
 
-func userTaken(err error, doing string) error {
-	if isUnique(err) {
-		return &fault.Error{Code: fault.Conflict, Message: "A user with this name exists.", Fields: map[string]string{"name": "Name is taken."}, Err: err}
-	}
-	return wrap(err, doing)
+// UpdateUser reads a user by the name, lets fn change it and stores it, in one transaction. fn sees all other users:
+// none of them changes meanwhile.
+func (s *Store) UpdateUser(ctx context.Context, name string, fn func(u *User, others []User) error) (*User, error) {
+	var u User
+	err := s.InTx(ctx, func(tx *Tx) error {
+		ctx := tx.ctx(ctx)
+		var all []User
+		if err := tx.forUpdate(tx.idb.NewSelect().Model(&all).Order("id")).Scan(ctx); err != nil {
+			return wrap(err, "read users")
+		}
+		i := slices.IndexFunc(all, func(u User) bool { return u.Name == name })
+		if i < 0 {
+			return fault.New(fault.NotFound, "There is no user %q.", name)
+		}
+		u = all[i]
+		if err := fn(&u, slices.Delete(all, i, i+1)); err != nil {
+			return err
+		}
+		u.UpdatedAt = time.Now().UTC().Truncate(time.Microsecond)
+		_, err := tx.idb.NewUpdate().Model(&u).WherePK().Exec(ctx)
+		return wrap(err, "update user")
+	})
+	return &u, err
 }
 
 // User returns a user by the id.
