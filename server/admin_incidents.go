@@ -2,14 +2,61 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
 
 	"penstock/db"
+	"penstock/fault"
 	"penstock/views"
 )
+
+func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	page := views.IncidentsPage{
+		Page: s.frame(w, r, "incidents", "Incidents"), Webhook: s.webhook(r),
+		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"),
+	}
+	filter := db.IncidentFilter{Search: page.Query, Severity: db.Severity(page.Severity), Page: pageOf(r)}
+	byTab := map[string][]db.IncidentStatus{
+		"": {db.IncidentOpen}, "acknowledged": {db.IncidentAcknowledged}, "resolved": {db.IncidentResolved, db.IncidentClosed}, "all": nil,
+	}
+	var err error
+	page.Tabs, err = statusTabs("/admin/incidents", page.Status, []views.Option{
+		{Label: "Open"}, {Value: "acknowledged", Label: "Acknowledged"}, {Value: "resolved", Label: "Resolved"}, {Value: "all", Label: "All"},
+	}, func(status string) (int, error) {
+		if status != "" && status != "acknowledged" {
+			return -1, nil
+		}
+		return s.store.CountIncidents(r.Context(), db.IncidentFilter{Status: byTab[status]})
+	})
+	if err != nil {
+		return err
+	}
+	filter.Status = byTab[page.Status]
+	if page.Severity != "" && !slices.Contains(severities, filter.Severity) {
+		return fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", page.Severity)
+	}
+	list, err := s.store.Incidents(r.Context(), filter)
+	if err != nil {
+		return err
+	}
+	page.Rows, page.Pager = incidentRows(list.Items), pagerOf(r, list)
+	page.Filtered = page.Query != "" || page.Severity != "" || page.Status != ""
+	page.Self = r.URL.RequestURI()
+	return s.render(w, r, http.StatusOK, views.Incidents(page), views.ResultsFragment)
+}
+
+func incidentRows(incidents []db.Incident) []views.IncidentRow {
+	rows := make([]views.IncidentRow, len(incidents))
+	for i, inc := range incidents {
+		rows[i] = views.IncidentRow{
+			ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Host: inc.Host,
+			Alerts: inc.AlertCount, Firing: inc.FiringCount, StartedAt: inc.StartedAt, By: inc.AcknowledgedBy,
+		}
+	}
+	return rows
+}
 
 func (s *Server) incidentPage(w http.ResponseWriter, r *http.Request) error {
 	inc, err := s.store.Incident(r.Context(), r.PathValue("id"))
@@ -25,6 +72,23 @@ func (s *Server) incidentAcknowledge(w http.ResponseWriter, r *http.Request) err
 
 func (s *Server) incidentResolve(w http.ResponseWriter, r *http.Request) error {
 	return s.incidentChange(w, r, s.engine.ResolveIncident, "resolved")
+}
+
+func (s *Server) incidentClose(w http.ResponseWriter, r *http.Request) error {
+	return s.incidentChange(w, r, s.engine.CloseIncident, "closed")
+}
+
+func (s *Server) incidentReopen(w http.ResponseWriter, r *http.Request) error {
+	return s.incidentChange(w, r, s.engine.ReopenIncident, "reopened")
+}
+
+func (s *Server) incidentNote(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	return s.incidentChange(w, r, func(ctx context.Context, id, actor string) (*db.Incident, error) {
+		return s.engine.NoteIncident(ctx, id, field(r, "text"), actor)
+	}, "noted")
 }
 
 func (s *Server) incidentChange(w http.ResponseWriter, r *http.Request, change func(context.Context, string, string) (*db.Incident, error), flash string) error {
@@ -46,7 +110,7 @@ func (s *Server) incidentRender(w http.ResponseWriter, r *http.Request, inc *db.
 		Host: inc.Host, Source: inc.Source,
 		Occurrence: inc.Occurrence, AlertCount: inc.AlertCount, FiringCount: inc.FiringCount,
 		StartedAt: inc.StartedAt, ResolvedAt: inc.ResolvedAt,
-		AcknowledgedAt: inc.AcknowledgedAt, AcknowledgedBy: inc.AcknowledgedBy,
+		AcknowledgedAt: inc.AcknowledgedAt, AcknowledgedBy: inc.AcknowledgedBy, Poll: views.IncidentURL(inc.ID),
 	}
 	alerts, err := s.store.AlertsByIncident(ctx, []string{inc.ID})
 	if err != nil {
@@ -58,35 +122,8 @@ func (s *Server) incidentRender(w http.ResponseWriter, r *http.Request, inc *db.
 	slices.SortStableFunc(page.Alerts, func(a, b views.AlertRow) int { // firing first
 		return strings.Compare(a.Status, b.Status)
 	})
-	if page.Runs, err = s.runRows(ctx, db.RunFilter{IncidentID: inc.ID, Page: db.Page{First: 20}}); err != nil {
+	if err := s.fillStory(ctx, inc, alerts[inc.ID], &page); err != nil {
 		return err
 	}
 	return s.render(w, r, http.StatusOK, views.Incident(page), views.CardFragment)
-}
-
-func alertRow(a db.Alert) views.AlertRow {
-	row := views.AlertRow{
-		ID: a.ID, Name: a.Name, Host: a.Host, Status: a.Status, Severity: string(a.Severity), SeverityText: a.SeverityText,
-		Summary: a.Summary, Description: a.Description, Labels: sortedTags(a.Labels), Repeats: a.Repeats, StartsAt: a.StartsAt, EndsAt: a.EndsAt,
-	}
-	for _, t := range sortedTags(a.Annotations) {
-		if t.Name != "summary" && t.Name != "description" { // shown above
-			row.Annotations = append(row.Annotations, t)
-		}
-	}
-	if a.URL != "" {
-		row.Links = append(row.Links, views.Tag{Name: "Source", Value: a.URL})
-	}
-	var links []struct {
-		Text string `json:"text"`
-		URL  string `json:"url"`
-	}
-	if json.Unmarshal(a.Links, &links) == nil {
-		for _, l := range links {
-			if l.URL != a.URL {
-				row.Links = append(row.Links, views.Tag{Name: l.Text, Value: l.URL})
-			}
-		}
-	}
-	return row
 }

@@ -73,67 +73,6 @@ func (s *Server) address(r *http.Request) string {
 // webhook is the address that takes alerts.
 func (s *Server) webhook(r *http.Request) string { return s.address(r) + "/webhooks/alertmanager" }
 
-func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	page := views.IncidentsPage{
-		Page: s.frame(w, r, "incidents", "Incidents"), Webhook: s.webhook(r),
-		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"),
-	}
-	filter := db.IncidentFilter{Search: page.Query, Severity: db.Severity(page.Severity), Page: pageOf(r)}
-	tabs := []struct {
-		value, text string
-		status      []db.IncidentStatus
-		counted     bool
-	}{
-		{"", "Open", []db.IncidentStatus{db.IncidentOpen}, true},
-		{"acknowledged", "Acknowledged", []db.IncidentStatus{db.IncidentAcknowledged}, true},
-		{"resolved", "Resolved", []db.IncidentStatus{db.IncidentResolved, db.IncidentClosed}, false},
-		{"all", "All", nil, false},
-	}
-	known := false
-	for _, t := range tabs {
-		tab := views.Tab{URL: "/admin/incidents", Text: t.text, Count: -1, Current: t.value == page.Status}
-		if t.value != "" {
-			tab.URL += "?status=" + t.value
-		}
-		if tab.Current {
-			known, filter.Status = true, t.status
-		}
-		if t.counted {
-			n, err := s.store.CountIncidents(r.Context(), db.IncidentFilter{Status: t.status})
-			if err != nil {
-				return err
-			}
-			tab.Count = n
-		}
-		page.Tabs = append(page.Tabs, tab)
-	}
-	if !known {
-		return fault.New(fault.Invalid, "status=%q is none of acknowledged, resolved, all.", page.Status)
-	}
-	if page.Severity != "" && !slices.Contains(severities, filter.Severity) {
-		return fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", page.Severity)
-	}
-	list, err := s.store.Incidents(r.Context(), filter)
-	if err != nil {
-		return err
-	}
-	page.Rows, page.Pager = incidentRows(list.Items), pagerOf(r, list)
-	page.Filtered = page.Query != "" || page.Severity != "" || page.Status != ""
-	return s.render(w, r, http.StatusOK, views.Incidents(page), views.ResultsFragment)
-}
-
-func incidentRows(incidents []db.Incident) []views.IncidentRow {
-	rows := make([]views.IncidentRow, len(incidents))
-	for i, inc := range incidents {
-		rows[i] = views.IncidentRow{
-			ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Host: inc.Host,
-			Alerts: inc.AlertCount, Firing: inc.FiringCount, StartedAt: inc.StartedAt, By: inc.AcknowledgedBy,
-		}
-	}
-	return rows
-}
-
 var (
 	triggers   = []db.Trigger{db.TriggerWebhook, db.TriggerAlert, db.TriggerAPI, db.TriggerManual, db.TriggerPipeline, db.TriggerSchedule}
 	severities = []db.Severity{db.SeverityCritical, db.SeverityError, db.SeverityWarning, db.SeverityInfo}

@@ -31,6 +31,19 @@ const (
 // Pager links to the pages before and after; empty addresses are not shown.
 type Pager struct{ Newer, Older string }
 
+// Tab is a choice among lists.
+type Tab struct {
+	URL, Text string
+	Count     int // -1: not counted
+	Current   bool
+}
+
+// The lists of a section.
+var (
+	incidentSections = []Tab{{URL: "/admin/incidents", Text: "Incidents"}, {URL: "/admin/alerts", Text: "Alerts"}, {URL: "/admin/deliveries", Text: "Deliveries"}}
+	runSections      = []Tab{{URL: "/admin/runs", Text: "Runs"}, {URL: "/admin/notifications", Text: "Notifications"}}
+)
+
 // Option of a select field.
 type Option struct{ Value, Label string }
 
@@ -62,7 +75,29 @@ var marks = map[string]mark{
 	"untested":     {"calm", "circle-dashed", "Not tested"},
 	"passed":       {"good", "circle-check", "Test passed"},
 	"revoked":      {"calm", "ban", "Revoked"},
-	"expired":      {"calm", "alarm-clock", "Expired"},
+
+	// Of decisions and the definitions that were asked.
+	"started":            {"good", "circle-play", "Started a pipeline"},
+	"no_route":           {"warn", "unplug", "Matched nothing"},
+	"repeat":             {"calm", "rotate-cw", "Nothing new"},
+	"nothing_to_resolve": {"calm", "circle-slash", "Nothing to resolve"},
+	"matched":            {"good", "circle-check", "Matched"},
+	"named":              {"good", "circle-check", "Named by the sender"},
+	"not_matched":        {"calm", "circle-minus", "Did not match"},
+	"missing":            {"warn", "circle-alert", "A value is missing"},
+	"not_on":             {"calm", "circle-minus", "Not for this change"},
+	"gated":              {"calm", "circle-slash", "Nothing new for it"},
+	"invalid":            {"bad", "circle-x", "Cannot run"},
+
+	// Of deliveries and notifications.
+	"accepted":  {"good", "circle-check", "Accepted"},
+	"no_alerts": {"warn", "triangle-alert", "No alerts in it"},
+	"rejected":  {"bad", "circle-x", "Refused"},
+	"sent":      {"good", "send", "Sent"},
+	"sending":   {"busy", "loader-circle", "Sending"},
+	"dead":      {"bad", "ban", "Given up"},
+	"unknown":   {"warn", "circle-alert", "Outcome unknown"},
+	"expired":   {"calm", "alarm-clock", "Expired"},
 }
 
 func markOf(state string) mark {
@@ -148,6 +183,12 @@ func RunURL(id string) string { return "/admin/runs/" + url.PathEscape(id) }
 
 // IncidentURL is the page of an incident.
 func IncidentURL(id string) string { return "/admin/incidents/" + url.PathEscape(id) }
+
+// AlertURL is the page of an alert.
+func AlertURL(id string) string { return "/admin/alerts/" + url.PathEscape(id) }
+
+// DeliveryURL is the page of a delivery.
+func DeliveryURL(id string) string { return "/admin/deliveries/" + url.PathEscape(id) }
 
 // safeLink returns the address if a person may follow it from text that strangers wrote: absolute,
 // http or https, with a plain host name; else "" and it is shown as text.
