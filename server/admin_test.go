@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"penstock/auth"
+	"penstock/db"
 	"penstock/engine"
 )
 
@@ -45,11 +46,15 @@ func TestPages(t *testing.T) {
 	t.Parallel()
 	s := newStack(t)
 	incident, run := s.incident()
-	_, _, err := s.engine.SaveChannel(t.Context(), engine.ChannelInput{Name: "hook", Driver: "generic", Config: []byte(`{"endpoint":"https://hook.example/"}`)})
+	alerts, err := s.store.AlertsByIncident(t.Context(), []string{incident})
+	must(t, err)
+	alertID, deliveryID := alerts[incident][0].ID, alerts[incident][0].DeliveryID
+	_, _, err = s.engine.SaveChannel(t.Context(), engine.ChannelInput{Name: "hook", Driver: "generic", Config: []byte(`{"endpoint":"https://hook.example/"}`)})
 	must(t, err)
 	for _, path := range []string{
 		"/admin/", "/admin", "/admin/runs", "/admin/runs?status=completed&q=disk", "/admin/runs/" + run, "/admin/runs/" + run + "?node=look",
 		"/admin/incidents", "/admin/incidents?status=all", "/admin/incidents/" + incident, "/admin/definitions", "/admin/definitions?state=inactive",
+		"/admin/alerts", "/admin/alerts?status=all&severity=critical", "/admin/alerts/" + alertID, "/admin/deliveries", "/admin/deliveries/" + deliveryID, "/admin/notifications", "/admin/notifications?status=failed",
 		"/admin/definitions/new", "/admin/definitions/disk", "/admin/definitions/disk?version=1", "/admin/definitions/disk/execute", "/admin/settings",
 	} {
 		t.Run(path, func(t *testing.T) {
@@ -64,13 +69,13 @@ func TestPages(t *testing.T) {
 				t.Error("not a whole page, or text of an alert became markup")
 			}
 			part := s.do(request{path: path, as: auth.Admin, header: http.Header{"Hx-Request": {"true"}}})
-			if !strings.Contains(path, "execute") && (part.body == "" || strings.Contains(part.body, "<html")) {
+			if !strings.Contains(path, "execute") && path != "/admin/alerts/"+alertID && path != "/admin/deliveries/"+deliveryID && (part.body == "" || strings.Contains(part.body, "<html")) {
 				t.Errorf("HTMX gets %.80q, want a fragment", part.body)
 			}
 		})
 	}
 	for path, want := range map[string]int{
-		"/admin/runs/none": 404, "/admin/runs/" + run + "?node=none": 404, "/admin/incidents/none": 404, "/admin/definitions/none": 404,
+		"/admin/runs/none": 404, "/admin/runs/" + run + "?node=none": 404, "/admin/incidents/none": 404, "/admin/alerts/none": 404, "/admin/deliveries/none": 404, "/admin/alerts?status=odd": 400, "/admin/deliveries?status=odd": 400, "/admin/notifications?status=odd": 400, "/admin/definitions/none": 404,
 		"/admin/definitions/disk?version=9": 404, "/admin/runs?status=odd": 400, "/admin/runs?trigger=odd": 400, "/admin/incidents?severity=odd": 400, "/admin/definitions?state=odd": 400, "/admin/incidents?status=odd": 400, "/admin/runs?after=forged": 400, "/admin/none": 404,
 	} {
 		if a := s.do(request{path: path, as: auth.Admin}); a.status != want || !strings.Contains(a.body, "data-error") || !strings.Contains(a.body, `aria-label="Main"`) {
@@ -185,6 +190,25 @@ func TestIncidentPages(t *testing.T) {
 	}
 	if !strings.Contains(page.body, "Resolved") || strings.Contains(page.body, "/resolve") {
 		t.Error("the page does not show it resolved, or offers to resolve it again")
+	}
+	for _, step := range []struct{ path, text, want string }{
+		{"reopen", "", "reopened it"}, {"note", "it is <b>the log</b>", "it is &lt;b&gt;the log&lt;/b&gt;"}, {"close", "", "closed it"},
+	} {
+		if a := s.form("/admin/incidents/"+id+"/"+step.path, auth.Operate, url.Values{"text": {step.text}}, false); a.status != http.StatusSeeOther {
+			t.Fatalf("%s: %d %.300s", step.path, a.status, a.body)
+		}
+		if page := s.do(request{path: "/admin/incidents/" + id, as: auth.Read}); !strings.Contains(page.body, step.want) {
+			t.Errorf("after %s the timeline does not say %q", step.path, step.want)
+		}
+	}
+	if a := s.form("/admin/incidents/"+id+"/note", auth.Operate, url.Values{"text": {" "}}, false); a.status != http.StatusBadRequest {
+		t.Errorf("an empty note: %d", a.status)
+	}
+	list, err := s.store.Deliveries(t.Context(), db.DeliveryFilter{})
+	must(t, err)
+	again := s.form("/admin/deliveries/"+list.Items[0].ID+"/replay", auth.Operate, nil, false)
+	if again.status != http.StatusSeeOther || again.header.Get("Location") == "/admin/deliveries/"+list.Items[0].ID {
+		t.Errorf("replay: %d %v", again.status, again.header)
 	}
 	if viewer := s.do(request{path: "/admin/definitions", as: auth.Read}); strings.Contains(viewer.body, "New definition") {
 		t.Error("a viewer is offered what the matrix refuses")

@@ -92,12 +92,43 @@ var definition = views.DefinitionPage{
 
 var incident = views.IncidentPage{
 	Page: frame("incidents", hostile), ID: "01930000-0000-7000-8000-000000000001", Title: hostile, Status: "open", Severity: "critical", Summary: hostile, Host: "db-1", Source: "alertmanager",
-	Occurrence: 2, AlertCount: 2, FiringCount: 1, StartedAt: at, CanOperate: true, Runs: runRows[:1],
+	Occurrence: 2, AlertCount: 2, FiringCount: 1, StartedAt: at, CanOperate: true, Runs: runRows[:1], Story: story, StoryCut: true, Why: "1 change started a pipeline.", Poll: "/admin/incidents/x",
 	Alerts: []views.AlertRow{{
-		ID: "a-1", Name: hostile, Host: "db-1", Status: "firing", Severity: "critical", SeverityText: "page", Summary: hostile, Description: "two\nlines", StartsAt: at, Repeats: 4,
+		ID: "a-1", DeliveryID: "del-1", IncidentID: "inc-1", Incident: hostile, Source: "alertmanager", Name: hostile, Host: "db-1", Status: "firing", Severity: "critical", SeverityText: "page", Summary: hostile, Description: "two\nlines", StartsAt: at, Repeats: 4,
 		Labels: []views.Tag{{Name: "team", Value: hostile}}, Annotations: []views.Tag{{Name: "runbook", Value: "https://runbooks.example/disk"}, {Name: "evil", Value: "javascript:alert(1)"}},
 		Links: []views.Tag{{Name: "Source", Value: "http://prom.example/graph?a=1&b=2"}, {Name: "Dashboard", Value: "//evil.example"}},
 	}},
+}
+
+var decision = views.Decision{
+	ID: "dec-1", Change: "created", Outcome: "started", At: at, Source: "alertmanager", DeliveryID: "del-1", IncidentID: "inc-1", Incident: hostile,
+	Considered: []views.Considered{
+		{Definition: "db", Outcome: "missing", Version: 2, Priority: 10, Expression: "alert.labels.team == '" + hostile + "'", Detail: hostile, Values: []views.ConsideredValue{{Path: "alert.labels.team", Missing: true}, {Path: "alert.name", Value: hostile}}},
+		{Definition: "default", Outcome: "matched", Version: 1, Priority: 1000, RunID: runRows[0].ID, RunStatus: "running"},
+	},
+}
+
+var message = views.Notification{
+	ID: "msg-1", Status: "sent", Kind: "trigger", Channel: "slack:3f2a", Driver: "slack", Destination: "#incidents", Title: hostile, Severity: "critical", Reason: hostile, ProviderID: "C1:17",
+	RunID: runRows[0].ID, NodeID: "tell", Definition: "disk", IncidentID: "inc-1", Incident: hostile, CreatedAt: at, SentAt: later(time.Minute),
+	Attempts: []views.SendAttempt{
+		{Outcome: "failed", StartedAt: at, EndedAt: later(time.Second), Request: "POST https://slack.com/api/chat.postMessage", ResponseStatus: 503, Response: hostile, Error: hostile},
+		{Outcome: "unknown", StartedAt: later(time.Minute)},
+	},
+}
+
+var story = []views.Happening{
+	{At: at, Icon: "message-square", By: "ada", Text: "noted", Note: hostile + "\nsecond line"},
+	{At: at, Icon: "send", Notification: &message},
+	{At: at, Icon: "activity", Text: "disk ran", URL: views.RunURL(runRows[1].ID), Run: &runRows[1]},
+	{At: at, Icon: "git-branch", Decision: &decision},
+	{At: at, Icon: "flame", Tone: views.ToneBad, Text: hostile, URL: views.AlertURL("a-1")},
+}
+
+var delivery = views.DeliveryPage{
+	Page: frame("incidents", "Delivery"), DeliveryRow: views.DeliveryRow{ID: "01930000-0000-7000-8000-0000000000d1", Source: hostile, Status: "accepted", Definition: "disk", ReplayOf: "del-0", ReceivedAt: at},
+	TraceID: head.TraceID, Headers: []views.Tag{{Name: "User-Agent", Value: hostile}}, Body: `{"a": "</pre>"}`, Size: 15, Alerts: "[]", AlertCount: 1,
+	Why: views.Why{Answer: "1 change started a pipeline.", Decisions: []views.Decision{decision}}, Runs: runRows[:1], IntakeAt: later(time.Second), CanReplay: true,
 }
 
 var settings = views.SettingsPage{
@@ -137,6 +168,13 @@ func pages() map[string]templ.Component {
 		"incidents":         views.Incidents(views.IncidentsPage{Page: frame("incidents", "Incidents"), Rows: incidentRows, Tabs: []views.Tab{{URL: "/admin/incidents", Text: "Open", Count: 1, Current: true}, {URL: "/admin/incidents?status=all", Text: "All", Count: -1}}}),
 		"incident":          views.Incident(incident),
 		"incident-resolved": views.Incident(resolved),
+		"alerts":            views.Alerts(views.AlertsPage{Page: frame("incidents", "Alerts"), Rows: incident.Alerts, Source: hostile, Tabs: []views.Tab{{URL: "/admin/alerts", Text: "Firing", Count: 1, Current: true}}}),
+		"alerts-none":       views.Alerts(views.AlertsPage{Page: frame("incidents", "Alerts"), Webhook: "http://localhost/webhooks/alertmanager"}),
+		"alert":             views.Alert(views.AlertPage{Page: frame("incidents", hostile), AlertRow: incident.Alerts[0], Why: delivery.Why}),
+		"deliveries":        views.Deliveries(views.DeliveriesPage{Page: frame("incidents", "Deliveries"), Rows: []views.DeliveryRow{delivery.DeliveryRow, {ID: "del-2", Status: "no_alerts", Error: hostile, ReceivedAt: at}}}),
+		"delivery":          views.Delivery(delivery),
+		"delivery-gone":     views.Delivery(views.DeliveryPage{Page: frame("incidents", "Delivery"), DeliveryRow: views.DeliveryRow{ID: "del-2", Status: "no_alerts", Error: hostile, ReceivedAt: at}, Why: views.Why{Answer: "It was refused and kept."}}),
+		"notifications":     views.Notifications(views.NotificationsPage{Page: frame("runs", "Notifications"), Rows: []views.Notification{message}, Channels: []views.Option{{Label: "Any channel"}}}),
 		"definitions":       views.Definitions(views.DefinitionsPage{Page: frame("definitions", "Definitions"), CanEdit: true, CanRun: true, Rows: []views.DefinitionRow{{Name: "disk", Description: hostile, Active: true, Version: 3, Nodes: 4, Tags: []views.Tag{{Name: "team", Value: "db"}}, UpdatedAt: at}, {Name: "old", Nodes: 1, UpdatedAt: at}}}),
 		"definition":        views.Definition(definition),
 		"definition-new":    views.Definition(created),
