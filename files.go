@@ -21,7 +21,7 @@ func validateCommand() *cli.Command {
 		Name:      "validate",
 		Usage:     "check pipeline definitions in files",
 		ArgsUsage: "FILE…",
-		Description: "Prints every issue as file:path: severity: message. The exit status is 1 if there is an error.\n" +
+		Description: "Prints every issue as file:path: severity: message, and the next five times of every schedule. The exit status is 1 if there is an error.\n" +
 			"Without --url the stored channels are not known, so a name of a channel is not checked.",
 		Flags: remoteFlags(),
 		Action: func(ctx context.Context, c *cli.Command) error {
@@ -34,7 +34,11 @@ func validateCommand() *cli.Command {
 				if err != nil {
 					return fmt.Errorf("%s: %w", file, err)
 				}
-				failed = printIssues(c.Root().Writer, file, issues) || failed
+				if printIssues(c.Root().Writer, file, issues) {
+					failed = true
+				} else if err := printNextTimes(c.Root().Writer, file); err != nil {
+					return err
+				}
 			}
 			if failed {
 				return errSilent
@@ -44,13 +48,22 @@ func validateCommand() *cli.Command {
 	}
 }
 
-func validateFile(ctx context.Context, c *cli.Command, file string) ([]definition.Issue, error) {
+// readDefinition reads a definition, or the config of a file as apply takes it: {"name": …, "config": …}.
+func readDefinition(file string) ([]byte, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
 	if inner := gjson.GetBytes(data, "config"); gjson.ValidBytes(data) && inner.IsObject() && !gjson.GetBytes(data, "nodes").Exists() {
-		data = []byte(inner.Raw) // as apply takes it: {"name": …, "config": …}
+		data = []byte(inner.Raw)
+	}
+	return data, nil
+}
+
+func validateFile(ctx context.Context, c *cli.Command, file string) ([]definition.Issue, error) {
+	data, err := readDefinition(file)
+	if err != nil {
+		return nil, err
 	}
 	if remote, ok := remoteOf(c); ok {
 		doc, issues := definition.JSON(data)

@@ -83,7 +83,7 @@ func commands() *cli.Command {
 		ExitErrHandler: func(context.Context, *cli.Command, error) {}, // run reports
 		Commands: []*cli.Command{
 			serveCommand(), demoCommand(), runCommand(), validateCommand(), schemaCommand(), applyCommand(),
-			whyCommand(), tokenCommand(), userCommand(), migrateCommand(), copyCommand(),
+			whyCommand(), schedulesCommand(), tokenCommand(), userCommand(), migrateCommand(), copyCommand(),
 			{
 				Name: "version", Usage: "print the version",
 				Action: func(_ context.Context, c *cli.Command) error {
