@@ -38,6 +38,7 @@ var matrix = map[string]Scope{
 	"GET /orchestration/pipelines/":                 Read,
 	"GET /orchestration/pipeline/{run_id}/":         Read,
 	"POST /orchestration/pipeline/{run_id}/resume/": Operate,
+	"POST /orchestration/pipeline/{run_id}/rerun/":  Operate,
 
 	// Channels.
 	"GET /orchestration/channels/":              Read,
@@ -99,6 +100,7 @@ var matrix = map[string]Scope{
 	"Mutation.executePipelineDefinition":  Operate,
 	"Mutation.cancelRun":                  Operate,
 	"Mutation.retryRun":                   Operate,
+	"Mutation.rerunRun":                   Operate,
 	"Mutation.replayDelivery":             Operate,
 	"Mutation.acknowledgeIncident":        Operate,
 	"Mutation.resolveIncident":            Operate,
@@ -127,6 +129,7 @@ var matrix = map[string]Scope{
 	"Decision.delivery":           Read,
 	"Incident.decisions":          Read,
 	"PipelineRun.childRuns":       Read,
+	"PipelineRun.rerunOf":         Read,
 	"Incident.alerts":             Read,
 	"Incident.runs":               Read,
 	"Alert.incident":              Read,
@@ -163,6 +166,7 @@ var matrix = map[string]Scope{
 	"GET /admin/runs/{run_id}/live":             Read,
 	"POST /admin/runs/{run_id}/cancel":          Operate,
 	"POST /admin/runs/{run_id}/retry":           Operate,
+	"POST /admin/runs/{run_id}/rerun":           Operate,
 	"GET /admin/definitions/":                   Read,
 	"GET /admin/definitions/new":                Edit,
 	"POST /admin/definitions/new":               Edit,

@@ -20,6 +20,7 @@ type RunFilter struct {
 	IncidentID     string
 	DeliveryID     string
 	ParentRunID    string
+	RerunOfRunID   string
 	TraceID        string
 	Trigger        Trigger
 	CreatedAfter   time.Time // inclusive
@@ -39,6 +40,7 @@ func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	equals(q, "incident_id", f.IncidentID)
 	equals(q, "delivery_id", f.DeliveryID)
 	equals(q, "parent_run_id", f.ParentRunID)
+	equals(q, "rerun_of_run_id", f.RerunOfRunID)
 	equals(q, "trace_id", f.TraceID)
 	equals(q, "trigger_type", f.Trigger)
 	if !f.CreatedAfter.IsZero() {
@@ -56,7 +58,7 @@ func (f RunFilter) Matches(r *Run) bool {
 	return (len(f.Status) == 0 || slices.Contains(f.Status, r.Status)) &&
 		same(f.Source, r.Source) && same(f.Environment, r.Environment) &&
 		same(f.DefinitionID, r.DefinitionID) && same(f.DefinitionName, r.DefinitionName) &&
-		same(f.IncidentID, r.IncidentID) && same(f.DeliveryID, r.DeliveryID) && same(f.ParentRunID, r.ParentRunID) &&
+		same(f.IncidentID, r.IncidentID) && same(f.DeliveryID, r.DeliveryID) && same(f.ParentRunID, r.ParentRunID) && same(f.RerunOfRunID, r.RerunOfRunID) &&
 		same(f.TraceID, r.TraceID) && same(f.Trigger, r.Trigger) &&
 		(f.CreatedAfter.IsZero() || !r.CreatedAt.Before(f.CreatedAfter)) &&
 		(f.CreatedBefore.IsZero() || r.CreatedAt.Before(f.CreatedBefore)) &&

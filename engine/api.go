@@ -84,6 +84,22 @@ type ExecuteInput struct {
 	Actor          string
 }
 
+// RerunInput runs a run again from one of its nodes.
+type RerunInput struct {
+	RunID       string
+	FromNode    string
+	Input       json.RawMessage // replaces the payload; nil or null keeps it
+	AlreadySent string          // AlreadySentSkip, AlreadySendAgain; "" if there is nothing to decide
+	Trigger     db.Trigger      // default api
+	Actor       string
+}
+
+// What a rerun does with nodes that have had their effect in the earlier run.
+const (
+	AlreadySentSkip  = "skip"
+	AlreadySendAgain = "send_again"
+)
+
 // NodeResult is the final state of one node of a run, in the shape of the REST API.
 type NodeResult struct {
 	NodeID     string          `json:"node_id"`
@@ -95,6 +111,7 @@ type NodeResult struct {
 	DurationMS int64           `json:"duration_ms"`
 	Skipped    bool            `json:"skipped"`
 	SkipReason string          `json:"skip_reason"`
+	CopiedFrom string          `json:"copied_from,omitempty"` // the run that this is the result of; it did not run here
 }
 
 // RunResult is a run with its nodes, in the shape of the REST API (execute and run detail).
@@ -109,6 +126,8 @@ type RunResult struct {
 	Trigger           db.Trigger            `json:"trigger"`
 	IncidentID        *string               `json:"incident_id"`
 	ParentRunID       *string               `json:"parent_run_id"`
+	RerunOfRunID      *string               `json:"rerun_of_run_id"`
+	RerunFrom         *string               `json:"rerun_from"`
 	ExecutedNodes     []string              `json:"executed_nodes"` // in the order they finished
 	SkippedNodes      []string              `json:"skipped_nodes"`
 	NodeResults       map[string]NodeResult `json:"node_results"`

@@ -142,11 +142,18 @@ func (p *progress) info() RunInfo {
 // idempotencyKey names one message of one node for one change of one incident, so that a receiver
 // recognises it on every attempt, also of a retried run. Without a change it is the run's own.
 func idempotencyKey(r *db.Run, nodeID string) string {
-	subject := "run/" + r.ID
-	if r.Change != "" {
-		subject = "incident/" + r.Change + "/" + r.DefinitionName
+	return effectKey(r) + "/" + nodeID
+}
+
+// effectKey is what the idempotency keys of a run begin with.
+func effectKey(r *db.Run) string {
+	switch {
+	case r.EffectKey != "":
+		return r.EffectKey
+	case r.Change != "":
+		return "incident/" + r.Change + "/" + r.DefinitionName
 	}
-	return subject + "/" + nodeID
+	return "run/" + r.ID
 }
 
 // vars is the same data for expressions: results of upstream nodes, and nothing else.

@@ -44,7 +44,7 @@ func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
 	out := RunResult{
 		TraceID: r.TraceID, RunID: r.ID, Definition: r.DefinitionName, DefinitionVersion: r.DefinitionVersion,
 		Status: r.Status, Source: r.Source, Environment: r.Environment, Trigger: r.Trigger,
-		IncidentID: text(r.IncidentID), ParentRunID: text(r.ParentRunID), Error: text(r.Error),
+		IncidentID: text(r.IncidentID), ParentRunID: text(r.ParentRunID), RerunOfRunID: text(r.RerunOfRunID), RerunFrom: text(r.RerunFrom), Error: text(r.Error),
 		ExecutedNodes: []string{}, SkippedNodes: []string{}, NodeResults: map[string]NodeResult{},
 		ScheduledAt: moment(r.ScheduledAt), CreatedAt: r.CreatedAt, StartedAt: moment(r.StartedAt), FinishedAt: moment(r.FinishedAt),
 		DurationMS: span(r.StartedAt, r.FinishedAt),
@@ -65,6 +65,9 @@ func resultOf(r *db.Run, stages []db.StageExecution) RunResult {
 		case db.StageSkipped:
 			out.SkippedNodes = append(out.SkippedNodes, s.NodeID)
 		case db.StageSucceeded, db.StageFailed:
+			if s.CopiedFrom != "" {
+				continue
+			}
 			out.ExecutedNodes = append(out.ExecutedNodes, s.NodeID)
 		}
 	}
@@ -79,7 +82,7 @@ func nodeResult(s *db.StageExecution) NodeResult {
 	return NodeResult{
 		NodeID: s.NodeID, NodeType: s.NodeType, Status: s.Status, Attempt: s.Attempt, Output: s.Output,
 		Errors: append([]string{}, s.Errors...), DurationMS: span(s.StartedAt, s.FinishedAt),
-		Skipped: s.Status == db.StageSkipped, SkipReason: s.SkipReason,
+		Skipped: s.Status == db.StageSkipped, SkipReason: s.SkipReason, CopiedFrom: s.CopiedFrom,
 	}
 }
 

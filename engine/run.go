@@ -58,7 +58,8 @@ type nodeState struct {
 	begun         bool // an attempt has started since the run began or was continued
 	failures      int
 	interruptions int
-	since         time.Time // start of an attempt that goes on from before a restart
+	instead       *db.StageExecution // what a rerun puts in place of running it
+	since         time.Time          // start of an attempt that goes on from before a restart
 	running       bool
 	notBefore     time.Time
 	final         bool
@@ -147,6 +148,10 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 		}
 		if !live {
 			p.skip(node, p.notTaken(node), false)
+			continue
+		}
+		if st.instead != nil {
+			p.skip(node, st.instead.SkipReason, true)
 			continue
 		}
 		if wait := time.Until(st.notBefore); wait > 0 {
@@ -383,6 +388,9 @@ func (p *progress) skipped(node *definition.PlanNode, reason string, passed bool
 	st.final, st.passed, st.status = true, passed, db.StageSkipped
 	row := p.row(node, st)
 	row.Status, row.SkipReason, row.FinishedAt = db.StageSkipped, reason, time.Now().UTC()
+	if st.instead != nil {
+		row.Output, row.CopiedFrom, st.output = st.instead.Output, st.instead.CopiedFrom, plainObject(st.instead.Output)
+	}
 	return row, event(EventStage, node.ID, st.attempt, string(db.StageSkipped), reason)
 }
 

@@ -193,9 +193,13 @@ func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
 		st.errors, st.output = row.Errors, plainObject(row.Output)
 		st.branch, _ = st.output["branch"].(string)
 	case db.StageSkipped:
+		st.output = plainObject(row.Output) // of a rerun: what it did before
 		st.final, st.passed = true, !strings.HasPrefix(row.SkipReason, branchNotTaken) && !strings.HasPrefix(row.SkipReason, notStarted)
-	case db.StagePending: // a retry of the run asks for this attempt
+	case db.StagePending: // a retry of the run asks for this attempt, or a rerun for a skip
 		st.attempt, st.failures, st.interruptions = row.Attempt-1, 0, 0
+		if row.SkipReason != "" {
+			st.instead = &row
+		}
 	case db.StageRetrying:
 		st.failures++
 	case db.StageFailed:

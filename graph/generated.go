@@ -299,6 +299,7 @@ type ComplexityRoot struct {
 		DeleteSource               func(childComplexity int, input DeleteSourceInput) int
 		ExecutePipelineDefinition  func(childComplexity int, input ExecutePipelineDefinitionInput) int
 		ReplayDelivery             func(childComplexity int, input ReplayDeliveryInput) int
+		RerunRun                   func(childComplexity int, input RerunRunInput) int
 		ResolveIncident            func(childComplexity int, input ResolveIncidentInput) int
 		RetryRun                   func(childComplexity int, input RetryRunInput) int
 		TestChannel                func(childComplexity int, input TestChannelInput) int
@@ -388,6 +389,8 @@ type ComplexityRoot struct {
 		ID                func(childComplexity int) int
 		Incident          func(childComplexity int) int
 		ParentRun         func(childComplexity int) int
+		RerunFrom         func(childComplexity int) int
+		RerunOf           func(childComplexity int) int
 		Result            func(childComplexity int) int
 		ScheduledAt       func(childComplexity int) int
 		Source            func(childComplexity int) int
@@ -439,6 +442,11 @@ type ComplexityRoot struct {
 
 	ReplayDeliveryPayload struct {
 		Delivery   func(childComplexity int) int
+		Run        func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
+	RerunRunPayload struct {
 		Run        func(childComplexity int) int
 		UserErrors func(childComplexity int) int
 	}
@@ -561,17 +569,18 @@ type ComplexityRoot struct {
 	}
 
 	StageExecution struct {
-		Attempt    func(childComplexity int) int
-		DurationMs func(childComplexity int) int
-		Errors     func(childComplexity int) int
-		FinishedAt func(childComplexity int) int
-		ID         func(childComplexity int) int
-		NodeID     func(childComplexity int) int
-		NodeType   func(childComplexity int) int
-		Output     func(childComplexity int) int
-		SkipReason func(childComplexity int) int
-		StartedAt  func(childComplexity int) int
-		Status     func(childComplexity int) int
+		Attempt         func(childComplexity int) int
+		CopiedFromRunID func(childComplexity int) int
+		DurationMs      func(childComplexity int) int
+		Errors          func(childComplexity int) int
+		FinishedAt      func(childComplexity int) int
+		ID              func(childComplexity int) int
+		NodeID          func(childComplexity int) int
+		NodeType        func(childComplexity int) int
+		Output          func(childComplexity int) int
+		SkipReason      func(childComplexity int) int
+		StartedAt       func(childComplexity int) int
+		Status          func(childComplexity int) int
 	}
 
 	StageOutput struct {
@@ -728,6 +737,7 @@ type MutationResolver interface {
 	ExecutePipelineDefinition(ctx context.Context, input ExecutePipelineDefinitionInput) (*ExecutePipelineDefinitionPayload, error)
 	CancelRun(ctx context.Context, input CancelRunInput) (*CancelRunPayload, error)
 	RetryRun(ctx context.Context, input RetryRunInput) (*RetryRunPayload, error)
+	RerunRun(ctx context.Context, input RerunRunInput) (*RerunRunPayload, error)
 	CreateSource(ctx context.Context, input CreateSourceInput) (*CreateSourcePayload, error)
 	UpdateSource(ctx context.Context, input UpdateSourceInput) (*UpdateSourcePayload, error)
 	DeleteSource(ctx context.Context, input DeleteSourceInput) (*DeleteSourcePayload, error)
@@ -750,6 +760,8 @@ type PipelineRunResolver interface {
 	Incident(ctx context.Context, obj *db.Run) (*db.Incident, error)
 	ParentRun(ctx context.Context, obj *db.Run) (*db.Run, error)
 	ChildRuns(ctx context.Context, obj *db.Run, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error)
+	RerunOf(ctx context.Context, obj *db.Run) (*db.Run, error)
+	RerunFrom(ctx context.Context, obj *db.Run) (*string, error)
 	Stages(ctx context.Context, obj *db.Run) ([]*db.StageExecution, error)
 
 	DurationMs(ctx context.Context, obj *db.Run) (*int64, error)
@@ -808,6 +820,7 @@ type StageExecutionResolver interface {
 
 	Errors(ctx context.Context, obj *db.StageExecution) ([]string, error)
 	SkipReason(ctx context.Context, obj *db.StageExecution) (*string, error)
+	CopiedFromRunID(ctx context.Context, obj *db.StageExecution) (*string, error)
 
 	DurationMs(ctx context.Context, obj *db.StageExecution) (*int64, error)
 }
@@ -1849,6 +1862,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReplayDelivery(childComplexity, args["input"].(ReplayDeliveryInput)), true
+	case "Mutation.rerunRun":
+		if e.ComplexityRoot.Mutation.RerunRun == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_rerunRun_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RerunRun(childComplexity, args["input"].(RerunRunInput)), true
 	case "Mutation.resolveIncident":
 		if e.ComplexityRoot.Mutation.ResolveIncident == nil {
 			break
@@ -2280,6 +2304,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PipelineRun.ParentRun(childComplexity), true
+	case "PipelineRun.rerunFrom":
+		if e.ComplexityRoot.PipelineRun.RerunFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PipelineRun.RerunFrom(childComplexity), true
+	case "PipelineRun.rerunOf":
+		if e.ComplexityRoot.PipelineRun.RerunOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PipelineRun.RerunOf(childComplexity), true
 	case "PipelineRun.result":
 		if e.ComplexityRoot.PipelineRun.Result == nil {
 			break
@@ -2626,6 +2662,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReplayDeliveryPayload.UserErrors(childComplexity), true
+
+	case "RerunRunPayload.run":
+		if e.ComplexityRoot.RerunRunPayload.Run == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RerunRunPayload.Run(childComplexity), true
+	case "RerunRunPayload.userErrors":
+		if e.ComplexityRoot.RerunRunPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RerunRunPayload.UserErrors(childComplexity), true
 
 	case "ResolveIncidentPayload.incident":
 		if e.ComplexityRoot.ResolveIncidentPayload.Incident == nil {
@@ -3119,6 +3168,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.StageExecution.Attempt(childComplexity), true
+	case "StageExecution.copiedFromRunId":
+		if e.ComplexityRoot.StageExecution.CopiedFromRunID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StageExecution.CopiedFromRunID(childComplexity), true
 	case "StageExecution.durationMs":
 		if e.ComplexityRoot.StageExecution.DurationMs == nil {
 			break
@@ -3526,6 +3581,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("PipelineDefinitionFilter", ec.unmarshalInputPipelineDefinitionFilter),
 			graphql.NewInputUnmarshaler("PipelineRunFilter", ec.unmarshalInputPipelineRunFilter),
 			graphql.NewInputUnmarshaler("ReplayDeliveryInput", ec.unmarshalInputReplayDeliveryInput),
+			graphql.NewInputUnmarshaler("RerunRunInput", ec.unmarshalInputRerunRunInput),
 			graphql.NewInputUnmarshaler("ResolveIncidentInput", ec.unmarshalInputResolveIncidentInput),
 			graphql.NewInputUnmarshaler("RetryRunInput", ec.unmarshalInputRetryRunInput),
 			graphql.NewInputUnmarshaler("TestChannelInput", ec.unmarshalInputTestChannelInput),
@@ -4265,6 +4321,10 @@ func (ec *executionContext) childFields_PipelineRun(ctx context.Context, field g
 		return ec.fieldContext_PipelineRun_parentRun(ctx, field)
 	case "childRuns":
 		return ec.fieldContext_PipelineRun_childRuns(ctx, field)
+	case "rerunOf":
+		return ec.fieldContext_PipelineRun_rerunOf(ctx, field)
+	case "rerunFrom":
+		return ec.fieldContext_PipelineRun_rerunFrom(ctx, field)
 	case "stages":
 		return ec.fieldContext_PipelineRun_stages(ctx, field)
 	case "createdBy":
@@ -4329,6 +4389,16 @@ func (ec *executionContext) childFields_ReplayDeliveryPayload(ctx context.Contex
 		return ec.fieldContext_ReplayDeliveryPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ReplayDeliveryPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RerunRunPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "run":
+		return ec.fieldContext_RerunRunPayload_run(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_RerunRunPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RerunRunPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ResolveIncidentPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -4531,6 +4601,8 @@ func (ec *executionContext) childFields_StageExecution(ctx context.Context, fiel
 		return ec.fieldContext_StageExecution_errors(ctx, field)
 	case "skipReason":
 		return ec.fieldContext_StageExecution_skipReason(ctx, field)
+	case "copiedFromRunId":
+		return ec.fieldContext_StageExecution_copiedFromRunId(ctx, field)
 	case "startedAt":
 		return ec.fieldContext_StageExecution_startedAt(ctx, field)
 	case "finishedAt":
@@ -5015,6 +5087,20 @@ func (ec *executionContext) field_Mutation_replayDelivery_args(ctx context.Conte
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (ReplayDeliveryInput, error) {
 			return ec.unmarshalNReplayDeliveryInput2penstockᚋgraphᚐReplayDeliveryInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_rerunRun_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (RerunRunInput, error) {
+			return ec.unmarshalNRerunRunInput2penstockᚋgraphᚐRerunRunInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -10314,6 +10400,50 @@ func (ec *executionContext) fieldContext_Mutation_retryRun(ctx context.Context, 
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_rerunRun(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_rerunRun(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().RerunRun(ctx, fc.Args["input"].(RerunRunInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *RerunRunPayload) graphql.Marshaler {
+			return ec.marshalORerunRunPayload2ᚖpenstockᚋgraphᚐRerunRunPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_rerunRun(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_RerunRunPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_rerunRun_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_createSource(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -11857,6 +11987,61 @@ func (ec *executionContext) fieldContext_PipelineRun_childRuns(ctx context.Conte
 		return fc, err
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _PipelineRun_rerunOf(ctx context.Context, field graphql.CollectedField, obj *db.Run) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PipelineRun_rerunOf(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PipelineRun().RerunOf(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Run) graphql.Marshaler {
+			return ec.marshalOPipelineRun2ᚖpenstockᚋdbᚐRun(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PipelineRun_rerunOf(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "PipelineRun",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PipelineRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _PipelineRun_rerunFrom(ctx context.Context, field graphql.CollectedField, obj *db.Run) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PipelineRun_rerunFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.PipelineRun().RerunFrom(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PipelineRun_rerunFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PipelineRun", field, true, true, "String")
 }
 
 func (ec *executionContext) _PipelineRun_stages(ctx context.Context, field graphql.CollectedField, obj *db.Run) (ret graphql.Marshaler) {
@@ -13412,6 +13597,70 @@ func (ec *executionContext) _ReplayDeliveryPayload_userErrors(ctx context.Contex
 func (ec *executionContext) fieldContext_ReplayDeliveryPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "ReplayDeliveryPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RerunRunPayload_run(ctx context.Context, field graphql.CollectedField, obj *RerunRunPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RerunRunPayload_run(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Run, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Run) graphql.Marshaler {
+			return ec.marshalOPipelineRun2ᚖpenstockᚋdbᚐRun(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_RerunRunPayload_run(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RerunRunPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PipelineRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _RerunRunPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *RerunRunPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_RerunRunPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpenstockᚋgraphᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_RerunRunPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "RerunRunPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -15581,6 +15830,29 @@ func (ec *executionContext) _StageExecution_skipReason(ctx context.Context, fiel
 }
 func (ec *executionContext) fieldContext_StageExecution_skipReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("StageExecution", field, true, true, "String")
+}
+
+func (ec *executionContext) _StageExecution_copiedFromRunId(ctx context.Context, field graphql.CollectedField, obj *db.StageExecution) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_StageExecution_copiedFromRunId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.StageExecution().CopiedFromRunID(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOID2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_StageExecution_copiedFromRunId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("StageExecution", field, true, true, "ID")
 }
 
 func (ec *executionContext) _StageExecution_startedAt(ctx context.Context, field graphql.CollectedField, obj *db.StageExecution) (ret graphql.Marshaler) {
@@ -19072,6 +19344,69 @@ func UnmarshalReplayDeliveryInput(ctx context.Context, raw any) (ReplayDeliveryI
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputRerunRunInput(ctx context.Context, obj any) (RerunRunInput, error) {
+	var it RerunRunInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"runId", "fromNode", "input", "alreadySent"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "runId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runId"))
+			data, err := ec.unmarshalNID2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunID = data
+		case "fromNode":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("fromNode"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.FromNode = data
+		case "input":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("input"))
+			data, err := ec.unmarshalOJSON2encodingᚋjsonᚐRawMessage(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Input = graphql.OmittableOf(data)
+		case "alreadySent":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("alreadySent"))
+			data, err := ec.unmarshalOAlreadySent2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.AlreadySent = graphql.OmittableOf(data)
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalRerunRunInput unmarshals raw into the RerunRunInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalRerunRunInput(ctx context.Context, raw any) (RerunRunInput, error) {
+	var out RerunRunInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "RerunRunInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputResolveIncidentInput(ctx context.Context, obj any) (ResolveIncidentInput, error) {
 	var it ResolveIncidentInput
 	if obj == nil {
@@ -21270,6 +21605,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "rerunRun":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_rerunRun(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "createSource":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_createSource(ctx, field)
@@ -21825,6 +22167,18 @@ func (ec *executionContext) _PipelineRun(ctx context.Context, sel ast.SelectionS
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._PipelineRun_childRuns(ctx, field, obj)
 				})
+		case "rerunOf":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PipelineRun_rerunOf(ctx, field, obj)
+				})
+		case "rerunFrom":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._PipelineRun_rerunFrom(ctx, field, obj)
+				})
 		case "stages":
 			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
 				true, true,
@@ -22200,6 +22554,44 @@ func (ec *executionContext) _ReplayDeliveryPayload(ctx context.Context, sel ast.
 			}
 		case "userErrors":
 			out.Values[i] = ec._ReplayDeliveryPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var rerunRunPayloadImplementors = []string{"RerunRunPayload"}
+
+func (ec *executionContext) _RerunRunPayload(ctx context.Context, sel ast.SelectionSet, obj *RerunRunPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, rerunRunPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("RerunRunPayload")
+		case "run":
+			out.Values[i] = ec._RerunRunPayload_run(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._RerunRunPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -23038,6 +23430,12 @@ func (ec *executionContext) _StageExecution(ctx context.Context, sel ast.Selecti
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._StageExecution_skipReason(ctx, field, obj)
+				})
+		case "copiedFromRunId":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._StageExecution_copiedFromRunId(ctx, field, obj)
 				})
 		case "startedAt":
 			out.Values[i] = ec._StageExecution_startedAt(ctx, field, obj)
@@ -24881,6 +25279,11 @@ func (ec *executionContext) unmarshalNReplayDeliveryInput2penstockᚋgraphᚐRep
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNRerunRunInput2penstockᚋgraphᚐRerunRunInput(ctx context.Context, v any) (RerunRunInput, error) {
+	res, err := ec.unmarshalInputRerunRunInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNResolveIncidentInput2penstockᚋgraphᚐResolveIncidentInput(ctx context.Context, v any) (ResolveIncidentInput, error) {
 	res, err := ec.unmarshalInputResolveIncidentInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -25637,6 +26040,24 @@ func (ec *executionContext) marshalOAlertStatus2ᚖstring(ctx context.Context, s
 	return res
 }
 
+func (ec *executionContext) unmarshalOAlreadySent2ᚖstring(ctx context.Context, v any) (*string, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := UnmarshalLowerCase(v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOAlreadySent2ᚖstring(ctx context.Context, sel ast.SelectionSet, v *string) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := MarshalLowerCase(*v)
+	return res
+}
+
 func (ec *executionContext) unmarshalOBoolean2bool(ctx context.Context, v any) (bool, error) {
 	res, err := graphql.UnmarshalBoolean(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -26163,6 +26584,13 @@ func (ec *executionContext) marshalOReplayDeliveryPayload2ᚖpenstockᚋgraphᚐ
 		return graphql.Null
 	}
 	return ec._ReplayDeliveryPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalORerunRunPayload2ᚖpenstockᚋgraphᚐRerunRunPayload(ctx context.Context, sel ast.SelectionSet, v *RerunRunPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._RerunRunPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOResolveIncidentPayload2ᚖpenstockᚋgraphᚐResolveIncidentPayload(ctx context.Context, sel ast.SelectionSet, v *ResolveIncidentPayload) graphql.Marshaler {

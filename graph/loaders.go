@@ -137,6 +137,7 @@ func (l *loaders) announceRun(run *db.Run) {
 	l.incidents.announce(run.IncidentID)
 	l.deliveries.announce(run.DeliveryID)
 	l.runs.announce(run.ParentRunID)
+	l.runs.announce(run.RerunOfRunID)
 	l.stages.announce(run.ID)
 	l.results.announce(run.ID)
 }

@@ -306,6 +306,26 @@ type ReplayDeliveryPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Where to run a run again.
+type RerunRunInput struct {
+	// The run's UUID. It must have ended.
+	RunID string `json:"runId"`
+	// Id of the node to begin at.
+	FromNode string `json:"fromNode"`
+	// Payload of the new run; null or left out keeps that of the old one.
+	Input graphql.Omittable[json.RawMessage] `json:"input,omitempty"`
+	// What to do with nodes that have sent something in the old run and would again. Without it such a rerun is refused, and the answer names them.
+	AlreadySent graphql.Omittable[*string] `json:"alreadySent,omitempty"`
+}
+
+// Outcome of `rerunRun`.
+type RerunRunPayload struct {
+	// The new run; null if there are user errors.
+	Run *db.Run `json:"run,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which incident to resolve.
 type ResolveIncidentInput struct {
 	// Its global id or UUID.

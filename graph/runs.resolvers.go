@@ -50,6 +50,18 @@ func (r *mutationResolver) RetryRun(ctx context.Context, input RetryRunInput) (*
 	return payload, err
 }
 
+func (r *mutationResolver) RerunRun(ctx context.Context, input RerunRunInput) (*RerunRunPayload, error) {
+	payload := &RerunRunPayload{}
+	in := engine.RerunInput{RunID: input.RunID, FromNode: input.FromNode, AlreadySent: given(input.AlreadySent), Trigger: db.TriggerAPI, Actor: caller(ctx).Name}
+	if raw := input.Input.Value(); hasJSON(raw) {
+		in.Input = raw
+	}
+	run, err := r.engine.Rerun(ctx, in)
+	payload.Run = run
+	payload.UserErrors, err = userErrors(err, "runId")
+	return payload, err
+}
+
 func (r *pipelineRunResolver) ID(ctx context.Context, obj *db.Run) (string, error) {
 	return runNode.id(obj.ID), nil
 }
@@ -78,6 +90,17 @@ func (r *pipelineRunResolver) ParentRun(ctx context.Context, obj *db.Run) (*db.R
 
 func (r *pipelineRunResolver) ChildRuns(ctx context.Context, obj *db.Run, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error) {
 	return r.runs(ctx, db.RunFilter{ParentRunID: obj.ID}, first, after, last, before)
+}
+
+func (r *pipelineRunResolver) RerunOf(ctx context.Context, obj *db.Run) (*db.Run, error) {
+	if obj.RerunOfRunID == "" {
+		return nil, nil
+	}
+	return loadersOf(ctx).runs.load(ctx, obj.RerunOfRunID)
+}
+
+func (r *pipelineRunResolver) RerunFrom(ctx context.Context, obj *db.Run) (*string, error) {
+	return orNull(obj.RerunFrom), nil
 }
 
 func (r *pipelineRunResolver) Stages(ctx context.Context, obj *db.Run) ([]*db.StageExecution, error) {
@@ -147,6 +170,10 @@ func (r *stageExecutionResolver) Errors(ctx context.Context, obj *db.StageExecut
 
 func (r *stageExecutionResolver) SkipReason(ctx context.Context, obj *db.StageExecution) (*string, error) {
 	return orNull(obj.SkipReason), nil
+}
+
+func (r *stageExecutionResolver) CopiedFromRunID(ctx context.Context, obj *db.StageExecution) (*string, error) {
+	return orNull(obj.CopiedFrom), nil
 }
 
 func (r *stageExecutionResolver) DurationMs(ctx context.Context, obj *db.StageExecution) (*int64, error) {

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"penstock/db"
+	"penstock/engine"
 	"penstock/engine/definition"
 	"penstock/fault"
 	"penstock/views"
@@ -70,6 +71,21 @@ func (s *Server) runRetry(w http.ResponseWriter, r *http.Request) error {
 	return s.done(w, r, views.RunURL(run.ID), "retry")
 }
 
+// runAgain starts a new run from a node of this one.
+func (s *Server) runAgain(w http.ResponseWriter, r *http.Request) error {
+	if err := readForm(w, r); err != nil {
+		return err
+	}
+	run, err := s.engine.Rerun(r.Context(), engine.RerunInput{
+		RunID: r.PathValue("run_id"), FromNode: field(r, "from_node"), Input: []byte(strings.TrimSpace(field(r, "input"))),
+		AlreadySent: field(r, "already_sent"), Trigger: db.TriggerManual, Actor: actor(r),
+	})
+	if err != nil {
+		return err
+	}
+	return s.done(w, r, views.RunURL(run.ID), "rerun")
+}
+
 // runView is a run as its page and its live stream show it.
 type runView struct {
 	run    *db.Run
@@ -77,6 +93,8 @@ type runView struct {
 	doc    *definition.Document
 	stages []views.Stage // every node of the definition, in its order
 	newest map[string]db.StageExecution
+
+	canRerun bool
 }
 
 func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
@@ -98,6 +116,7 @@ func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
 		doc = &definition.Document{} // only by a hand in the database; the stages are shown all the same
 	}
 	v := &runView{run: run, doc: doc, newest: map[string]db.StageExecution{}}
+	v.canRerun = run.Status.Terminal() && may(r, "POST /admin/runs/{run_id}/rerun")
 	v.fillStages(executions)
 	return v, s.fillHead(r, v)
 }
@@ -105,7 +124,7 @@ func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
 func (s *Server) fillHead(r *http.Request, v *runView) error {
 	run := v.run
 	v.head = views.RunHead{
-		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, CreatedBy: run.CreatedBy,
+		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, RerunOf: run.RerunOfRunID, RerunFrom: run.RerunFrom, CreatedBy: run.CreatedBy,
 		Payload: pretty(run.Payload), Ended: run.Status.Terminal(),
 	}
 	if run.IncidentID != "" {
@@ -136,6 +155,9 @@ func (v *runView) fillStages(executions []db.StageExecution) {
 	attempts := map[string][]views.Attempt{}
 	for _, e := range executions {
 		v.newest[e.NodeID] = e // they come by attempt
+		if e.CopiedFrom != "" {
+			continue
+		}
 		attempts[e.NodeID] = append(attempts[e.NodeID], views.Attempt{
 			Status: string(e.Status), StartedAt: e.StartedAt, EndedAt: e.FinishedAt, NextAt: e.NotBefore, Errors: e.Errors,
 		})
@@ -148,6 +170,8 @@ func (v *runView) fillStages(executions []db.StageExecution) {
 			switch {
 			case e.SkipReason != "":
 				stage.Why = e.SkipReason
+			case e.CopiedFrom != "":
+				stage.Why = "taken over from the run " + e.CopiedFrom
 			case len(e.Errors) > 0:
 				stage.Why = e.Errors[0]
 			}
@@ -171,9 +195,12 @@ func (v *runView) panel(node string) (views.Panel, error) {
 		}
 		e := v.newest[node]
 		p := views.Panel{RunID: v.run.ID, Stage: stage, Output: pretty(e.Output), SkipReason: e.SkipReason, Config: pretty(v.doc.Nodes[i].Config)}
-		if e.Status == db.StageSucceeded { // what it reports although it succeeded
+		p.CanRerun, p.CopiedFrom = v.canRerun, e.CopiedFrom
+		if last := len(p.Attempts) - 1; e.Status == db.StageSucceeded { // what it reports although it succeeded
 			p.Notes = e.Errors
-			p.Attempts[len(p.Attempts)-1].Errors = nil
+			if last >= 0 {
+				p.Attempts[last].Errors = nil
+			}
 		}
 		return p, nil
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
@@ -17,6 +18,7 @@ func (s *Server) runRoutes() []route {
 		{"GET /orchestration/pipelines/", s.runList},
 		{"GET /orchestration/pipeline/{run_id}/", s.runGet},
 		{"POST /orchestration/pipeline/{run_id}/resume/", s.runResume},
+		{"POST /orchestration/pipeline/{run_id}/rerun/", s.runRerun},
 	}
 }
 
@@ -103,10 +105,35 @@ func (s *Server) runResume(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := s.engine.Result(r.Context(), run.ID)
+	return s.runAccepted(w, r, run.ID)
+}
+
+// runRerun starts a new run from a node of an ended one.
+func (s *Server) runRerun(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		FromNode    string          `json:"from_node"`
+		Input       json.RawMessage `json:"input"`
+		AlreadySent string          `json:"already_sent"`
+	}
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	run, err := s.engine.Rerun(r.Context(), engine.RerunInput{
+		RunID: r.PathValue("run_id"), FromNode: body.FromNode, Input: body.Input, AlreadySent: body.AlreadySent,
+		Trigger: db.TriggerAPI, Actor: actor(r),
+	})
 	if err != nil {
 		return err
 	}
-	w.Header().Set("Location", runPath(run.ID))
+	return s.runAccepted(w, r, run.ID)
+}
+
+// runAccepted answers with a run that goes on.
+func (s *Server) runAccepted(w http.ResponseWriter, r *http.Request, id string) error {
+	result, err := s.engine.Result(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", runPath(id))
 	return writeJSON(w, http.StatusAccepted, result)
 }
