@@ -215,7 +215,7 @@ func (w *world) watch(ctx context.Context, s *harness.Server, runID string, then
 	ctx, stop := context.WithTimeout(ctx, 15*time.Second)
 	defer stop()
 	query, err := json.Marshal(map[string]any{
-		"query":     "subscription($id: ID!) { runProgress(runId: $id) { __typename ... on StageStatusChanged { stage { nodeId status } } ... on RunFinished { run { status } } } }",
+		"query":     "subscription($id: ID!) { runProgress(runId: $id) { __typename ... on StageStatusChanged { nodeId status } ... on RunFinished { status } } }",
 		"variables": map[string]any{"id": runID},
 	})
 	if err != nil {
@@ -235,21 +235,23 @@ func (w *world) watch(ctx context.Context, s *harness.Server, runID string, then
 	defer func() { _ = answer.Body.Close() }()
 	var asked time.Time
 	lines := bufio.NewScanner(answer.Body)
+	var got []string
 	for lines.Scan() {
 		line := lines.Text()
+		got = append(got, line)
 		switch {
 		case strings.Contains(line, `"first"`) && strings.Contains(line, "RUNNING") && asked.IsZero():
 			asked = time.Now()
 			if err := then(); err != nil {
 				return 0, err
 			}
-		case strings.Contains(line, "CANCELLED") && strings.Contains(line, `"run"`) && !asked.IsZero():
+		case strings.Contains(line, "RunFinished") && strings.Contains(line, "CANCELLED") && !asked.IsZero():
 			return time.Since(asked), nil
 		case strings.Contains(line, `"errors"`):
 			return 0, errors.New(line)
 		}
 	}
-	return 0, fmt.Errorf("the subscription ended before the run was seen cancelled: %v", lines.Err())
+	return 0, fmt.Errorf("the subscription ended before the run was seen cancelled: %w, after %q", lines.Err(), got)
 }
 
 func (w *world) cancel(ctx context.Context, s *harness.Server, runID string) error {
