@@ -108,7 +108,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		room:     make(chan struct{}, 64),
 		intakes:  make(chan *intakeJob, intakeBatch),
 		pulse:    make(chan chan struct{}),
-		stopping: make(chan struct{}), startedAt: time.Now().UTC(),
+		stopping: make(chan struct{}), startedAt: now(),
 		intakeLag: db.NewHistogram(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 	}
 	for _, outcome := range []string{deliveryAccepted, deliveryNoAlerts, deliveryRejected, deliveryUnavailable} {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -26,6 +27,11 @@ func (s *Server) settingsRender(w http.ResponseWriter, r *http.Request, only, re
 	channels, err := s.store.Channels(ctx)
 	if err != nil {
 		return err
+	}
+	if only == "" {
+		if page.Sources, err = s.sourceRows(ctx); err != nil {
+			return err
+		}
 	}
 	for _, c := range channels {
 		if only != "" && c.Name != only {
@@ -110,4 +116,22 @@ func (s *Server) themeChoose(w http.ResponseWriter, r *http.Request) error {
 	}
 	http.SetCookie(w, s.cookie(themeCookie, theme, age))
 	return s.done(w, r, "/admin/settings", "theme")
+}
+
+func (s *Server) sourceRows(ctx context.Context) (rows []views.SourceRow, err error) {
+	sources, err := s.store.Sources(ctx)
+	for _, src := range sources {
+		row := views.SourceRow{
+			Name: src.Name, Driver: src.Driver, Description: src.Description, State: "active",
+			Expected: time.Duration(src.ExpectEvery) * time.Second, LastReceivedAt: src.LastReceivedAt,
+		}
+		switch {
+		case !src.IsActive:
+			row.State = "inactive"
+		case !src.SilentSince.IsZero():
+			row.State = "silent"
+		}
+		rows = append(rows, row)
+	}
+	return rows, err
 }

@@ -133,6 +133,10 @@ var delivery = views.DeliveryPage{
 
 var settings = views.SettingsPage{
 	Page: frame("settings", "Settings"), CanTest: true, ShowTokens: true,
+	Sources: []views.SourceRow{
+		{Name: "berlin", Driver: "alertmanager", Description: hostile, State: "silent", Expected: 5 * time.Minute, LastReceivedAt: at},
+		{Name: "anything", State: "active"},
+	},
 	Channels: []views.ChannelRow{
 		{Name: "ops-slack", Driver: "slack", Description: hostile, Active: true, State: "failed", TestedAt: at, TestError: "Slack answered invalid_token."},
 		{Name: "default", Driver: "console", State: "untested"},

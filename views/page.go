@@ -72,6 +72,7 @@ var marks = map[string]mark{
 	"info":         {"calm", "info", "Info"},
 	"active":       {"good", "circle-check", "Active"},
 	"inactive":     {"calm", "circle-minus", "Inactive"},
+	"silent":       {"bad", "bell", "Silent"},
 	"untested":     {"calm", "circle-dashed", "Not tested"},
 	"passed":       {"good", "circle-check", "Test passed"},
 	"revoked":      {"calm", "ban", "Revoked"},
