@@ -85,6 +85,9 @@ func TestRetentionDeletesWhatIsOld(t *testing.T) {
 			}
 			return tx.SaveAlerts(t.Context(), []db.Alert{firing, gone, lone})
 		}))
+		value(s.UpdateIncident(t.Context(), resolved.ID, func(*db.Incident) (*db.IncidentAction, error) {
+			return &db.IncidentAction{ID: "action", IncidentID: resolved.ID, Kind: "note", CreatedAt: at}, nil
+		}))(t)
 		old, young := at, at.Add(48*time.Hour)
 		deleted := []db.Run{
 			history(t, s, old, db.RunCompleted, ""), history(t, s, old, db.RunFailed, ""), history(t, s, old, db.RunCancelled, resolved.ID),
@@ -113,7 +116,7 @@ func TestRetentionDeletesWhatIsOld(t *testing.T) {
 
 		x := db.Expiry{Runs: at.Add(24 * time.Hour), Incidents: at.Add(24 * time.Hour)}
 		got := expireAll(t, s, x, 10)
-		want := map[string]int{"runs": 4, "notification_messages": 2, "notification_attempts": 2, "decisions": 1, "run_events": 4 * 8, "stage_executions": 4 * 3, "deliveries": 4, "incidents": 1, "alerts": 2}
+		want := map[string]int{"runs": 4, "notification_messages": 2, "notification_attempts": 2, "decisions": 1, "run_events": 4 * 8, "stage_executions": 4 * 3, "deliveries": 4, "incidents": 1, "incident_actions": 1, "alerts": 2}
 		if !maps.Equal(got, want) {
 			t.Errorf("deleted %v, want %v", got, want)
 		}
