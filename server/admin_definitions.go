@@ -163,6 +163,9 @@ func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code i
 		for _, v := range versions.Items {
 			page.Versions = append(page.Versions, views.VersionRow{Number: v.Number, Author: v.Author, Message: v.Message, CreatedAt: v.CreatedAt})
 		}
+		if page.Schedules, err = s.scheduleRows(ctx, id); err != nil {
+			return err
+		}
 		if page.Runs, err = s.runRows(ctx, db.RunFilter{DefinitionID: id, Page: db.Page{First: 10}}); err != nil {
 			return err
 		}

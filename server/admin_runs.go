@@ -124,7 +124,7 @@ func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
 func (s *Server) fillHead(r *http.Request, v *runView) error {
 	run := v.run
 	v.head = views.RunHead{
-		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, RerunOf: run.RerunOfRunID, RerunFrom: run.RerunFrom, CreatedBy: run.CreatedBy,
+		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, RerunOf: run.RerunOfRunID, RerunFrom: run.RerunFrom, CreatedBy: run.CreatedBy, ScheduledAt: run.ScheduledAt,
 		Payload: pretty(run.Payload), Ended: run.Status.Terminal(),
 	}
 	if run.IncidentID != "" {

@@ -9,6 +9,8 @@ import (
 
 	"penstock/db"
 	"penstock/engine"
+	"penstock/engine/cron"
+	"penstock/views"
 )
 
 func (s *Server) scheduleRoutes() []route {
@@ -50,6 +52,31 @@ func ReadSchedules(ctx context.Context, store *db.Store, name string) (ScheduleL
 	})
 	states, err := scheduleStates(rows)
 	return ScheduleList{states, len(states)}, err
+}
+
+// scheduleRows are the schedules of a definition as its page shows them.
+func (s *Server) scheduleRows(ctx context.Context, definitionID string) ([]views.Schedule, error) {
+	byDefinition, err := s.store.SchedulesByDefinition(ctx, []string{definitionID})
+	if err != nil {
+		return nil, err
+	}
+	var rows []views.Schedule
+	for _, row := range byDefinition[definitionID] {
+		zone, err := cron.Zone(row.TimeZone)
+		if err != nil {
+			return nil, err
+		}
+		next, err := engine.NextTimes(row, time.Now(), 5)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, views.Schedule{
+			Cron: row.Cron, TimeZone: row.TimeZone, Overlap: string(row.Overlap), CatchUp: string(row.CatchUp), Next: next,
+			Last: row.LastTick.In(zone), LastRunID: row.LastRunID, Queued: row.QueuedTick.In(zone),
+			Skipped: row.Skipped, SkippedAt: row.SkippedTick.In(zone), SkipReason: row.SkipReason,
+		})
+	}
+	return rows, nil
 }
 
 func scheduleStates(rows []db.Schedule) ([]engine.ScheduleState, error) {

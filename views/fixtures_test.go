@@ -31,7 +31,7 @@ var incidentRows = []views.IncidentRow{
 }
 
 var head = views.RunHead{
-	RunRow: runRows[0], TraceID: "01930000-0000-7000-8000-0000000000ff", CreatedBy: "ada", ParentRunID: "01930000-0000-7000-8000-0000000000aa",
+	RunRow: runRows[0], TraceID: "01930000-0000-7000-8000-0000000000ff", CreatedBy: "ada", ScheduledAt: at, ParentRunID: "01930000-0000-7000-8000-0000000000aa",
 	WaitingFor: "tell (notify) to finish attempt 2", WaitingSince: later(3 * time.Second), Payload: `{"a": "</pre>"}`, CanCancel: true,
 }
 
@@ -86,6 +86,10 @@ var definition = views.DefinitionPage{
 		Samples: []views.EditorSample{{Run: "r1", Definition: "disk", Source: hostile, Status: "failed", At: at}},
 		Draft:   views.Draft{Issues: []views.DraftIssue{{Severity: "error", Message: hostile, Path: "/a"}}, Boxes: []layout.Box{{X: 3, Y: 4}}, Lines: []views.DraftLine{}}, DryRun: true,
 	},
+	Schedules: []views.Schedule{{
+		Cron: "0 2 * * *", TimeZone: "Europe/Berlin", Overlap: "skip", CatchUp: "one", Next: []time.Time{at, later(24 * time.Hour)}, Last: at, LastRunID: runRows[0].ID,
+		Queued: at, Skipped: 2, SkippedAt: at, SkipReason: hostile,
+	}},
 	Versions: []views.VersionRow{{Author: "ada", Message: hostile, CreatedAt: at}, {CreatedAt: at}}, MoreVersions: true,
 	Runs: runRows,
 }
