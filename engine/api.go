@@ -36,6 +36,9 @@ type Options struct {
 	Tidy         time.Duration // how often what is old is looked for; default 10 s
 	Version      string        // of the program, for people
 	Log          *slog.Logger  // nil: discard
+
+	NotifyRetryFor time.Duration // how long a message without a written number of retries is tried; default 24 h
+	AlarmChannel   string        // stored channel for alarms about other channels; "" takes any that works
 }
 
 // Retention says how much history is kept; zero of anything keeps all of it. Runs that have not ended and what

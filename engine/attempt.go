@@ -23,6 +23,10 @@ type outcome struct {
 	raw    json.RawMessage
 	taken  *taken
 	err    error
+
+	gated   bool // nothing has run: the node was waiting for its channel, and has its pass now
+	pass    *pass
+	message *db.NotificationMessage
 }
 
 // attempt runs a node once. Panics are the node's failure, not the process's.
@@ -35,6 +39,12 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 			o.err = fault.New(fault.Internal, "The node stopped with an internal error; the server's log has the details.")
 		}
 	}()
+	var sends *delivery
+	if s, real := in.Services.(*services); real && s.delivery != nil {
+		sends = s.delivery
+		o.message = sends.message
+		defer func() { sends.pass.leave(sends.how, sends.problem, sends.after) }()
+	}
 	if !p.plan.types[node.Type].Waits { // or what it waits for might find no slot
 		select {
 		case e.slots <- struct{}{}:
@@ -45,22 +55,24 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 			return outcome{index: index, err: errStopping}
 		}
 	}
-	if p.plan.types[node.Type].SideEffects {
-		// What others will see must not happen before everything up to here is durable.
-		if err := p.flushed(ctx); err != nil {
-			return outcome{index: index, err: err}
+	if sends != nil { // Deliver makes it durable and limits its time
+		o.output, o.err = p.plan.nodes[node.ID].Run(ctx, in)
+	} else {
+		if p.plan.types[node.Type].SideEffects {
+			// What others will see must not happen before everything up to here is durable.
+			if err := p.flushed(ctx); err != nil {
+				return outcome{index: index, err: err}
+			}
 		}
+		limited, cancel := ctx, context.CancelFunc(func() {})
+		if node.Timeout > 0 {
+			limited, cancel = context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
+		}
+		defer cancel()
+		o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
+		o.err = inTime(limited, o.err, node.Timeout)
 	}
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if node.Timeout > 0 {
-		limited, cancel = context.WithTimeoutCause(ctx, node.Timeout, errTimeout)
-	}
-	defer cancel()
-	o.output, o.err = p.plan.nodes[node.ID].Run(limited, in)
 	o.taken = in.Services.(interface{ tookIn() *taken }).tookIn()
-	if o.err != nil && errors.Is(context.Cause(limited), errTimeout) {
-		o.err = fault.Retry(fault.Wrap(o.err, fault.Unavailable, "No answer within %s (timeout_seconds).", node.Timeout), 0)
-	}
 	if o.err != nil && ctx.Err() != nil {
 		o.err = context.Cause(ctx) // cancelled or stopping: whatever the node made of it
 	}
@@ -76,6 +88,14 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 		}
 	}
 	return o
+}
+
+// inTime says so if err is there because the time of an attempt was over.
+func inTime(limited context.Context, err error, timeout time.Duration) error {
+	if err == nil || !errors.Is(context.Cause(limited), errTimeout) {
+		return err
+	}
+	return fault.Retry(fault.Wrap(err, fault.Unavailable, "No answer within %s (timeout_seconds).", timeout), 0)
 }
 
 const maxOutput = 1 << 20
@@ -100,12 +120,13 @@ func backoff(failures int, after time.Duration) time.Duration {
 // input gathers what a node is given.
 func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time) Input {
 	attempt := st.attempt
+	s := &services{e: p.e, run: *p.run, nodeID: node.ID, plan: p.plan, batch: p.data.batch, intake: p.data.intake}
 	in := Input{
 		Run: p.info(), NodeID: node.ID, Attempt: attempt, Now: now,
 		Key:     idempotencyKey(p.run, node.ID),
 		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
 		Vars:     p.vars(node, now),
-		Services: &services{e: p.e, run: *p.run, nodeID: node.ID, plan: p.plan, batch: p.data.batch, intake: p.data.intake},
+		Services: s,
 		Log: func(line string) {
 			p.write(db.RunWrite{}, event(EventLog, node.ID, attempt, "", line))
 		},
@@ -122,6 +143,14 @@ func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time
 			NodeOutput: ai.NodeOutput{NodeID: id, Type: p.plan.Nodes[p.plan.ByID[id]].Type, Output: r.output},
 			Errors:     r.errors, Skipped: r.status == db.StageSkipped,
 		})
+	}
+	if st.pass != nil {
+		in.Target = st.pass.target
+		s.delivery = &delivery{p: p, node: node, pass: st.pass, message: st.message, alone: len(p.plan.notifiers) == 1}
+		if st.message == nil {
+			s.delivery.message = newMessage(in)
+		}
+		st.pass = nil
 	}
 	return in
 }

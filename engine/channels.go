@@ -309,6 +309,8 @@ type services struct {
 	batch  *parsed
 	intake *intakeOutcome // of a run whose delivery has been taken in
 	taken  *taken
+
+	delivery *delivery // of a [Notifier]
 }
 
 // built keeps drivers of stored channels until something changes, so that a message does not cost

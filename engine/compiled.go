@@ -18,6 +18,7 @@ type plan struct {
 	versionID string
 	types     map[string]NodeType
 	nodes     map[string]Node
+	notifiers map[string]Notifier  // those of nodes that are
 	ingest    *definition.PlanNode // the first ingest node, nil without one
 }
 
@@ -148,7 +149,7 @@ func (e *Engine) build(ctx context.Context, config json.RawMessage, catalog defi
 	if _, err := check(issues); err != nil {
 		return nil, err
 	}
-	p := &plan{Plan: checked, types: map[string]NodeType{}, nodes: map[string]Node{}}
+	p := &plan{Plan: checked, types: map[string]NodeType{}, nodes: map[string]Node{}, notifiers: map[string]Notifier{}}
 	for _, t := range e.o.Types {
 		p.types[t.Name] = t
 	}
@@ -159,6 +160,9 @@ func (e *Engine) build(ctx context.Context, config json.RawMessage, catalog defi
 			return nil, fmt.Errorf("build node %s: %w", node.ID, err)
 		}
 		p.nodes[node.ID] = built
+		if n, ok := built.(Notifier); ok {
+			p.notifiers[node.ID] = n
+		}
 		if node.Type == "ingest" && p.ingest == nil {
 			p.ingest = node
 		}

@@ -110,7 +110,7 @@ func (e *Engine) workDry(ctx context.Context, run db.Run, of *plan, data *runDat
 	checked := *of.Plan
 	checked.Nodes = slices.Clone(of.Nodes)
 	for i := range checked.Nodes {
-		checked.Nodes[i].MaxRetries = 0
+		checked.Nodes[i].MaxRetries, checked.Nodes[i].KeepsTrying = 0, false
 	}
 	plan.Plan = &checked
 	run.ID, run.Status = newID(), db.RunRunning
@@ -279,6 +279,22 @@ func (s *dryServices) Driver(ctx context.Context, kind string, config json.RawMe
 		return nil, err
 	}
 	return dryDriver{s, kind, "", d}, nil
+}
+
+// Deliver shows the message.
+func (s *dryServices) Deliver(ctx context.Context, to Target, m notify.Message, _ bool) (Delivered, error) {
+	m.Channel = to.Destination
+	receipt, err := to.Sender.Send(ctx, m)
+	return Delivered{Receipt: receipt, Status: db.NotificationSent}, err
+}
+
+// AlarmChannel finds the channel that a real run would.
+func (s *dryServices) AlarmChannel(ctx context.Context, except string) (string, string, notify.Driver, error) {
+	name, kind, d, err := s.services.AlarmChannel(ctx, except)
+	if err != nil {
+		return "", "", nil, err
+	}
+	return name, kind, dryDriver{s, kind, name, d}, nil
 }
 
 // Provider is the local rules for every provider: a vendor would be told the alerts, and be paid.

@@ -54,7 +54,7 @@ type Engine struct {
 
 	reading    sync.Mutex // one delivery is read back at a time
 	deliveries *lru.Cache[string, keptDelivery]
-	load       atomic.Int64 // runs in this process: accepted and not ended, waiting for a retry included
+	load       atomic.Int64 // runs in this process: accepted and not ended; those that only wait are left out
 	launched   atomic.Bool
 	startedAt  time.Time
 	received   counts // deliveries by how they were answered
@@ -69,6 +69,8 @@ type Engine struct {
 	stopping   chan struct{}   // closed when no new stage may start
 	life       context.Context // ends when background work has to end
 	end        context.CancelFunc
+	gates      gates
+	troubled   chan struct{} // capacity 1: the state of a channel has changed
 	wg         sync.WaitGroup
 }
 
@@ -90,6 +92,9 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.Backlog <= 0 {
 		o.Backlog = 2000
 	}
+	if o.NotifyRetryFor <= 0 {
+		o.NotifyRetryFor = 24 * time.Hour
+	}
 	if o.Drain <= 0 {
 		o.Drain = 12 * time.Second
 	}
@@ -109,6 +114,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		intakes:  make(chan *intakeJob, intakeBatch),
 		pulse:    make(chan chan struct{}),
 		stopping: make(chan struct{}), startedAt: now(),
+		troubled: make(chan struct{}, 1),
 		intakeLag: db.NewHistogram(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 	}
 	for _, outcome := range []string{deliveryAccepted, deliveryNoAlerts, deliveryRejected, deliveryUnavailable} {
@@ -172,6 +178,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.wg.Go(func() { e.takeAllIn(e.life) })
 	e.wg.Go(func() { e.followSchedules(e.life) })
 	e.wg.Go(func() { e.hub.lists.run(e.life, e) })
+	e.wg.Go(func() { e.watchChannels(e.life) })
 	if e.store.Pool() != nil {
 		e.wg.Go(func() { e.listen(e.life) })
 	}

@@ -60,6 +60,9 @@ func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
 	}
 	p.queued.Stages = append(p.queued.Stages, w.Stages...)
 	p.queued.Events = append(p.queued.Events, w.Events...)
+	p.queued.Messages = append(p.queued.Messages, w.Messages...)
+	p.queued.Attempts = append(p.queued.Attempts, w.Attempts...)
+	p.queued.Channels = append(p.queued.Channels, w.Channels...)
 	p.queued.Run = merged(p.queued.Run, w.Run)
 }
 

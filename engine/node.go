@@ -41,6 +41,7 @@ type Input struct {
 	Upstream []UpstreamResult // results of all ancestors, nearest first
 	Vars     expr.Vars        // the same data for expressions
 	Services Services
+	Target   *Target           // of a [Notifier], nil if it found none
 	Emit     func(text string) // streamed text for the live view
 	Log      func(line string) // log line for the live view
 }
@@ -134,6 +135,11 @@ type Services interface {
 	// Raise reports alerts of the source check that this node has found: those that fire, and those that
 	// no longer do if they did. Only what is new is passed on, once for a node of a run.
 	Raise(ctx context.Context, found []alerts.Alert) error
+	// Deliver sends the message of a [Notifier] and keeps the ledger of it. With update the message edits
+	// the earlier one about the same incident in the same channel, where the receiver can; a resolve always does.
+	Deliver(ctx context.Context, to Target, m notify.Message, update bool) (Delivered, error)
+	// AlarmChannel finds a stored channel for an alarm about the channel except.
+	AlarmChannel(ctx context.Context, except string) (name, kind string, d notify.Driver, err error)
 	// PublicURL is the address people reach Penstock at, "" if none is configured.
 	PublicURL() string
 }

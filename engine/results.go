@@ -100,6 +100,8 @@ func waitsFor(r *db.Run, newest map[string]db.StageExecution) (what string, sinc
 			if s.NodeType == "pipeline" {
 				what = fmt.Sprintf("%s (pipeline): the run %s to end", s.NodeID, subRunID(r.ID, s.NodeID))
 			}
+		case s.Status == db.StagePending && len(s.Errors) > 0 && rank < 1: // since when it waits is in its events
+			rank, what, since = 1, fmt.Sprintf("%s (%s): %s", s.NodeID, s.NodeType, s.Errors[0]), r.StartedAt
 		case s.Status == db.StageRetrying && rank < 1:
 			rank, what, since = 1, fmt.Sprintf("attempt %d of %s (%s) at %s", s.Attempt+1, s.NodeID, s.NodeType, s.NotBefore.UTC().Format(time.RFC3339)), s.FinishedAt
 		}

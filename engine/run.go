@@ -49,6 +49,8 @@ type progress struct {
 	started bool         // the run's status running was queued
 	once    func()       // gives the delivery's room back, may be nil
 	results map[string]*nodeState
+	gated   int    // nodes that wait for their channel
+	order   int    // how many messages have asked for their channel
 	failure string // set when a required node has finally failed
 }
 
@@ -62,6 +64,7 @@ type nodeState struct {
 	since         time.Time          // start of an attempt that goes on from before a restart
 	running       bool
 	notBefore     time.Time
+	tried         time.Time // of the first attempt, or of the first since a retry of the run
 	final         bool
 	status        db.StageStatus
 	passed        bool // edges from here are taken: not on an untaken branch and not not-started
@@ -69,6 +72,13 @@ type nodeState struct {
 	branch        string
 	output        map[string]any
 	errors        []string
+
+	// Of a [Notifier].
+	pass    *pass // not nil: its channel takes its message now
+	message *db.NotificationMessage
+	asked   int    // its place in the order in which the run's messages asked for their channels
+	place   string // channel and destination, once they are known
+	behind  string // the node whose message to the same place comes first
 }
 
 // work runs the plan to its end. It returns early, with the run unfinished, when the process stops
@@ -81,6 +91,7 @@ func (e *Engine) work(ctx context.Context, p *progress) db.RunStatus {
 
 	outcomes := make(chan outcome, len(p.plan.Nodes))
 	var stages sync.WaitGroup
+	defer p.returnPasses()
 	defer stages.Wait()
 	running := 0
 	for {
@@ -95,18 +106,30 @@ func (e *Engine) work(ctx context.Context, p *progress) db.RunStatus {
 		if waiting {
 			timer = time.After(time.Until(wake))
 		}
+		// A run that only waits is no load: neither its retries nor a channel that is away keep deliveries out.
+		load := int64(1)
+		if running == p.gated {
+			load = 0
+		}
+		e.load.Add(load - 1)
+		var o *outcome
+		stopping := false
 		select {
-		case o := <-outcomes:
-			running--
-			p.settle(o)
+		case got := <-outcomes:
+			o = &got
 		case <-timer:
 		case <-ctx.Done():
 		case <-e.stopping:
-			if running == 0 {
-				return p.run.Status
-			}
+			stopping = true
+		}
+		e.load.Add(1 - load)
+		if stopping {
 			p.settleAll(ctx, outcomes, running)
 			return p.run.Status
+		}
+		if o != nil {
+			running--
+			p.settle(*o)
 		}
 	}
 	return p.finish(ctx)
@@ -135,14 +158,16 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 		if st.final || st.running {
 			continue
 		}
-		if p.failure != "" && st.begun && !st.rescue {
+		notifier := p.plan.notifiers[node.ID]
+		sending := notifier != nil && (st.begun || st.pass != nil) // is tried to its end, whatever else fails
+		if p.failure != "" && st.begun && !st.rescue && !sending {
 			p.giveUp(node, st)
 			continue
 		}
 		if !ready {
 			continue
 		}
-		if p.failure != "" && !st.rescue {
+		if p.failure != "" && !st.rescue && !sending {
 			p.skip(node, notStarted+p.failure, false)
 			continue
 		}
@@ -160,8 +185,11 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			}
 			continue
 		}
+		if st.behind != "" && p.results[st.behind].precedes(st) {
+			continue
+		}
 		now := time.Now().UTC()
-		if !st.begun {
+		if !st.begun && st.pass == nil {
 			reason, err := p.skipReason(ctx, node, now)
 			if err != nil {
 				p.begin(node, st, now)
@@ -173,9 +201,19 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 				continue
 			}
 		}
-		p.begin(node, st, now)
 		st.running = true
 		*running++
+		if notifier != nil && st.pass == nil && p.dry == nil {
+			p.gated++
+			if st.asked == 0 {
+				p.order++
+				st.asked = p.order
+			}
+			in, message := p.input(node, st, now), st.message
+			stages.Go(func() { outcomes <- p.admit(ctx, i, notifier, in, message) })
+			continue
+		}
+		p.begin(node, st, now)
 		in := p.input(node, st, now)
 		stages.Go(func() { outcomes <- p.attempt(ctx, i, in) })
 	}
@@ -281,6 +319,11 @@ func (p *progress) settle(o outcome) {
 	node := &p.plan.Nodes[o.index]
 	st := p.results[node.ID]
 	st.running = false
+	if o.gated {
+		p.gated--
+		p.admitted(node, st, o)
+		return
+	}
 	if errors.Is(o.err, errCancelled) || errors.Is(o.err, errStopping) || errors.Is(o.err, db.ErrFenced) {
 		return // not ours to record: the canceller did, or the next process will run it again
 	}
@@ -316,7 +359,10 @@ func (p *progress) settle(o outcome) {
 		return
 	}
 
-	if db.IsDown(o.err) { // our own store was away: not the node's failure, tried again until it is back
+	later, isLater := errors.AsType[notYet](o.err)
+	if isLater {
+		o.err = fault.Retry(fault.New(fault.Unavailable, "%s", later.reason), 0)
+	} else if db.IsDown(o.err) { // our own store was away: not the node's failure, tried again until it is back
 		o.err = fault.Retry(o.err, 0)
 	} else {
 		st.failures++
@@ -327,12 +373,18 @@ func (p *progress) settle(o outcome) {
 	}
 	row.Errors = []string{message}
 	after, mayPass := fault.Retryable(o.err)
-	if mayPass && st.failures <= node.MaxRetries && (p.failure == "" || st.rescue) {
-		st.notBefore = now.Add(backoff(max(st.failures, 1), after))
+	next, more := p.nextAttempt(node, st, now, after)
+	if isLater {
+		next, more = now.Add(later.after), true
+	}
+	w := db.RunWrite{}
+	if mayPass && more && (p.failure == "" || st.rescue || o.message != nil) {
+		st.notBefore = next
 		row.Status, row.NotBefore = db.StageRetrying, st.notBefore
 		st.status = db.StageRetrying
-		p.write(db.RunWrite{Stages: []db.StageExecution{row}},
-			event(EventStage, node.ID, st.attempt, string(db.StageRetrying), message))
+		w.Stages = append(w.Stages, row)
+		p.unsent(&w, st, o.message, db.NotificationPending, message, o.err)
+		p.write(w, event(EventStage, node.ID, st.attempt, string(db.StageRetrying), message))
 		return
 	}
 	st.final, st.status, st.errors = true, db.StageFailed, row.Errors
@@ -342,17 +394,39 @@ func (p *progress) settle(o outcome) {
 		p.failure = fmt.Sprintf("%s failed: %s", node.ID, message)
 	}
 	st.passed = !node.Required
-	p.write(db.RunWrite{Stages: []db.StageExecution{row}},
-		event(EventStage, node.ID, st.attempt, string(db.StageFailed), message))
+	w.Stages = append(w.Stages, row)
+	end := db.NotificationFailed
+	if mayPass {
+		end = db.NotificationDead
+	}
+	p.unsent(&w, st, o.message, end, message, o.err)
+	p.write(w, event(EventStage, node.ID, st.attempt, string(db.StageFailed), message))
+}
+
+// nextAttempt says when a node that may work later is tried again, and whether it is. Nobody is waited
+// for longer than messages are tried.
+func (p *progress) nextAttempt(node *definition.PlanNode, st *nodeState, now time.Time, after time.Duration) (next time.Time, more bool) {
+	window := p.e.o.NotifyRetryFor
+	next = now.Add(min(backoff(max(st.failures, 1), after), window))
+	if !node.KeepsTrying {
+		return next, st.failures <= node.MaxRetries
+	}
+	end := st.tried.Add(window)
+	if next.After(end) {
+		next = end
+	}
+	return next, now.Before(end)
 }
 
 // begin records the start of the node's next attempt; the write is not waited for.
 func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time) {
 	w := db.RunWrite{}
-	if st.status == db.StageRetrying {
-		row := p.data.retrying[node.ID] // it has failed; its not_before stays as the sign that this was not final
-		row.Status = db.StageFailed
+	if row, ok := p.data.retrying[node.ID]; ok && row.Attempt == st.attempt {
+		row.Status = db.StageFailed // its not_before stays as the sign that this was not final
 		w.Stages = append(w.Stages, row)
+	}
+	if st.tried.IsZero() {
+		st.tried = now
 	}
 	st.attempt++
 	st.begun, st.status = true, db.StageRunning

@@ -138,6 +138,9 @@ func (e *Engine) restore(ctx context.Context, run *db.Run) (*progress, error) {
 	if p.seq, err = e.store.LastSequence(ctx, run.ID); err != nil {
 		return nil, err
 	}
+	if err := p.recallMessages(ctx); err != nil {
+		return nil, err
+	}
 	var interrupted []db.StageExecution
 	for _, row := range stages {
 		st, known := p.results[row.NodeID]
@@ -166,6 +169,9 @@ func (e *Engine) restore(ctx context.Context, run *db.Run) (*progress, error) {
 			st.final, st.status = true, db.StageFailed
 			st.errors = []string{fmt.Sprintf("the process stopped %d times while it ran", st.interruptions)}
 			node = &definition.PlanNode{Node: node.Node, Required: true} // it must not happen again
+			w := db.RunWrite{}
+			p.unsent(&w, st, st.message, db.NotificationFailed, st.errors[0], nil)
+			p.write(w)
 		}
 		if st.final && st.status == db.StageFailed && node.Required && p.failure == "" {
 			p.failure = node.ID + " failed: " + strings.Join(st.errors, " ")
@@ -185,7 +191,11 @@ const interruptedText = "Interrupted: the process stopped during this attempt, s
 
 // recall brings the state up to one stored attempt; rows come in order of attempts.
 func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
-	st.attempt, st.status, st.begun = row.Attempt, row.Status, row.Status != db.StagePending
+	parked := row.Status == db.StagePending && len(row.Errors) > 0 // it waited for its channel
+	st.attempt, st.status, st.begun = row.Attempt, row.Status, row.Status != db.StagePending || parked && st.begun
+	if st.tried.IsZero() {
+		st.tried = row.StartedAt
+	}
 	st.final, st.passed, st.notBefore = false, false, row.NotBefore
 	switch row.Status {
 	case db.StageSucceeded:
@@ -195,10 +205,13 @@ func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
 	case db.StageSkipped:
 		st.output = plainObject(row.Output) // of a rerun: what it did before
 		st.final, st.passed = true, !strings.HasPrefix(row.SkipReason, branchNotTaken) && !strings.HasPrefix(row.SkipReason, notStarted)
-	case db.StagePending: // a retry of the run asks for this attempt, or a rerun for a skip
-		st.attempt, st.failures, st.interruptions = row.Attempt-1, 0, 0
-		if row.SkipReason != "" {
+	case db.StagePending:
+		st.attempt = row.Attempt - 1
+		if row.SkipReason != "" { // a rerun asks for a skip
 			st.instead = &row
+		}
+		if !parked { // a retry of the run asks for this attempt
+			st.failures, st.interruptions, st.tried = 0, 0, time.Time{}
 		}
 	case db.StageRetrying:
 		st.failures++

@@ -3,6 +3,8 @@ package nodes
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"penstock/db"
 	"penstock/drivers"
 	"penstock/drivers/alerts"
 	"penstock/drivers/notify"
@@ -25,15 +28,16 @@ type notifyConfig struct {
 	DriverConfig json.RawMessage `json:"driver_config,omitempty" jsonschema:"title=Driver settings,description=Settings of the driver. Without them a stored channel of the driver is used: default\\, else the one named like the driver."`
 	Title        string          `json:"title,omitempty" jsonschema:"title=Title,format=template,minLength=1,description=Template of the title. Without it: the incident's\\, else the most urgent recommendation's."`
 	Message      string          `json:"message,omitempty" jsonschema:"title=Message,format=template,minLength=1,description=Template of the text. Without it the text is built from what the run knows\\, newest first."`
+	Update       *bool           `json:"update,omitempty" jsonschema:"title=Update in place,default=true,description=Whether the message edits the earlier one of this pipeline about the same incident in the same channel\\, where the receiver can (a Slack app). false sends a new one. A resolve always edits."`
 	Severity     string          `json:"severity,omitempty" jsonschema:"title=Severity,format=template,minLength=1,description=Template that gives critical\\, error\\, warning or info. Without it: the incident's\\, else by the recommendations."`
 }
 
 const notifyAbout = "Tells people. Without templates the message says what the run knows: transformed values, recommendations, incident, context figures. " +
-	"A resolved incident sends a resolve. Output: driver, channel, status (success or failed), message_id and response."
+	"A resolved incident sends a resolve. Without a written max_retries it is tried for 24 hours. Output: driver, channel, status (success, failed, or skipped with its reason), message_id and response."
 
 func notifyType(d Deps) engine.NodeType {
 	return define(definition.Type{
-		Name: "notify", Title: "Notify", Description: notifyAbout, Timeout: 10 * time.Second, SideEffects: true,
+		Name: "notify", Title: "Notify", Description: notifyAbout, Timeout: 10 * time.Second, SideEffects: true, KeepsTrying: true,
 		Schema: patched(drivers.SchemaOf[notifyConfig](), settingsOf("driver", "driver_config", d.Notify)...),
 	}, func(cfg notifyConfig, c *definition.Checker) {
 		for at, source := range cfg.templates() {
@@ -44,6 +48,8 @@ func notifyType(d Deps) engine.NodeType {
 		checkTarget(cfg, c, d)
 	}, func(cfg notifyConfig) (engine.Node, error) {
 		n := &notifyNode{notifyConfig: cfg, templates: map[string]*expr.Template{}}
+		sum := sha256.Sum256(cfg.DriverConfig)
+		n.own = cfg.Driver + ":" + hex.EncodeToString(sum[:4])
 		for name, source := range cfg.templates() {
 			if source == "" {
 				continue
@@ -126,56 +132,70 @@ func warnOfChannel(name string, stored definition.Channel, at string, c *definit
 
 type notifyNode struct {
 	notifyConfig
+	own       string                    // what the settings in the node are called where a channel has a name
 	templates map[string]*expr.Template // those that are written
 }
 
 func (n *notifyNode) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
-	m, notes := n.message(ctx, in)
-	to, err := n.target(ctx, in.Services)
-	var receipt notify.Receipt
-	if err == nil {
-		m.Channel = to.destination
-		receipt, err = to.driver.Send(ctx, m)
+	to := in.Target
+	var err error
+	if to == nil {
+		to = &engine.Target{}
+		*to, err = n.Target(ctx, in)
 	}
-	out := engine.Output{Errors: notes, Data: map[string]any{
-		"driver": to.kind, "channel": to.channel, "status": "success",
-		"message_id": receipt.MessageID, "response": receipt.Response,
-	}}
+	channel := to.Destination
+	if channel == "" && to.Channel != n.own {
+		channel = to.Channel
+	}
+	out := engine.Output{Data: map[string]any{"driver": to.Driver, "channel": channel, "status": "failed", "message_id": "", "response": ""}}
 	if err != nil {
-		out.Data["status"] = "failed"
+		return out, err
+	}
+	m, notes := n.message(ctx, in)
+	done, err := in.Services.Deliver(ctx, *to, m, n.Update == nil || *n.Update)
+	out.Errors, out.Data["message_id"], out.Data["response"] = notes, done.MessageID, done.Response
+	switch {
+	case err != nil:
+	case done.Status == db.NotificationSkipped:
+		out.Data["status"], out.Data["reason"] = "skipped", done.Reason
+	default:
+		out.Data["status"] = "success"
 	}
 	return out, err
 }
 
-// target is where a message goes.
-type target struct {
-	kind, channel string
-	destination   string // of the driver, "" for what its settings say
-	driver        notify.Driver
-}
-
-func (n *notifyNode) target(ctx context.Context, s engine.Services) (to target, err error) {
-	to = target{kind: n.Driver, channel: n.Channel}
+// Target finds where the message goes. An alert about a channel is not sent through that channel.
+func (n *notifyNode) Target(ctx context.Context, in engine.Input) (to engine.Target, err error) {
+	s := in.Services
+	to = engine.Target{Driver: n.Driver, Channel: cmp.Or(n.Channel, n.Driver)}
 	switch {
 	case n.Driver == "":
-		to.kind, to.driver, err = s.Channel(ctx, n.Channel)
+		to.Driver, to.Sender, err = s.Channel(ctx, n.Channel)
 	case len(n.DriverConfig) > 0:
-		to.destination = n.Channel
-		to.driver, err = s.Driver(ctx, n.Driver, n.DriverConfig)
+		to.Channel, to.Destination = n.own, n.Channel
+		to.Sender, err = s.Driver(ctx, n.Driver, n.DriverConfig)
 	default:
-		to.destination = n.Channel
+		to.Channel, to.Destination = n.Driver, n.Channel
 		var name string
-		name, to.driver, err = s.DefaultChannel(ctx, n.Driver)
-		to.channel = cmp.Or(n.Channel, name)
+		name, to.Sender, err = s.DefaultChannel(ctx, n.Driver)
+		to.Channel = cmp.Or(name, to.Channel)
 		if fault.Is(err, fault.NotFound) && n.needsNothing(ctx, s, &to) {
-			err = nil
+			to.Channel, err = n.own, nil
+		}
+	}
+	if about := engine.AboutChannel(in); about != "" && about == to.Channel {
+		to = engine.Target{Channel: to.Channel, Driver: to.Driver}
+		var name, driver string
+		var sender notify.Driver
+		if name, driver, sender, err = s.AlarmChannel(ctx, about); err == nil {
+			to = engine.Target{Channel: name, Driver: driver, Sender: sender}
 		}
 	}
 	return to, err
 }
 
 // needsNothing takes the driver as it is, if it can send without any settings (console).
-func (n *notifyNode) needsNothing(ctx context.Context, s engine.Services, to *target) bool {
+func (n *notifyNode) needsNothing(ctx context.Context, s engine.Services, to *engine.Target) bool {
 	d, err := s.Driver(ctx, n.Driver, nil)
 	if err != nil {
 		return false
@@ -183,7 +203,7 @@ func (n *notifyNode) needsNothing(ctx context.Context, s engine.Services, to *ta
 	if r, ok := d.(notify.Readiness); !ok || len(r.Missing()) > 0 {
 		return false
 	}
-	to.driver = d
+	to.Sender = d
 	return true
 }
 

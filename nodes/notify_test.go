@@ -298,6 +298,49 @@ func TestNotifyFails(t *testing.T) {
 	}
 }
 
+// An alert about a channel takes another one; without another, the failure is seen.
+func TestNotifyAboutAChannel(t *testing.T) {
+	t.Parallel()
+	alarm := func(w *nodetest.World, channel string) engine.Input {
+		in := about(t, w)
+		in.Incident = nodetest.Object(t, `{"id": "i", "title": "ChannelFailing on ops", "status": "open", "severity": "critical", "source": "penstock"}`)
+		in.Alerts = []map[string]any{nodetest.Object(t, `{"name": "ChannelFailing", "labels": {"channel": "`+channel+`"}}`)}
+		return nodetest.With(in)
+	}
+	for name, c := range map[string]struct {
+		channels    map[string]string
+		about, sent string
+	}{
+		"the channel itself": {map[string]string{"mail": "email", "ops": "slack"}, "ops", "mail"},
+		"another channel":    {map[string]string{"mail": "email", "ops": "slack"}, "mail", "ops"},
+		"no other":           {map[string]string{"ops": "slack"}, "ops", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := &nodetest.World{Channels: c.channels}
+			out, err := nodetest.Run(t, nodeType(t, "notify"), `{"channel": "ops"}`, alarm(w, c.about))
+			if c.sent == "" {
+				if err == nil || out.Data["status"] != "failed" || len(w.Sent()) > 0 {
+					t.Errorf("error %v, output %v", err, out.Data)
+				}
+				return
+			}
+			if err != nil || len(w.Sent()) == 0 || w.Sent()[0].Channel != c.sent || out.Data["channel"] != c.sent {
+				t.Errorf("error %v, sent %+v, output %v", err, w.Sent(), out.Data)
+			}
+		})
+	}
+}
+
+func TestNotifySkipped(t *testing.T) {
+	t.Parallel()
+	w := &nodetest.World{Channels: map[string]string{"ops": "slack"}, Skip: "It is over."}
+	out, err := nodetest.Run(t, nodeType(t, "notify"), `{"channel": "ops"}`, about(t, w))
+	if err != nil || out.Data["status"] != "skipped" || out.Data["reason"] != "It is over." {
+		t.Errorf("error %v, output %v", err, out.Data)
+	}
+}
+
 // Settings written in the node stay in the node: not in the output, not in an error, not in the message.
 func TestNotifyKeepsSecrets(t *testing.T) {
 	t.Parallel()

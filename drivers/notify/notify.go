@@ -5,6 +5,7 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"penstock/drivers"
@@ -25,6 +26,7 @@ type Message struct {
 	Key      string // idempotency key: the same on every attempt of the same message
 	DedupKey string // the same for trigger and resolve of one incident (PagerDuty dedup_key, mail thread)
 	Action   Action
+	Earlier  string // the receipt's MessageID of the message that this one follows, to be edited where the receiver can; else ""
 
 	Channel  string // destination of the driver if the definition names one ("#incidents", an address), else ""
 	Title    string
@@ -53,10 +55,14 @@ type Fact struct {
 // Receipt is what the receiver said. A Receipt comes back with an error too when there was an answer.
 type Receipt struct {
 	MessageID string         // the provider's id, if it gives one
+	Request   string         // what was sent where, in a line without secrets
 	Status    int            // HTTP status, SMTP code; 0 if there is none
 	Response  string         // first 4 KiB of the answer, without secrets
 	Data      map[string]any // what a later update needs (channel id, ts, dedup_key, message-id)
 }
+
+// ErrCredentials is in the chain of an error that says the receiver refuses the channel's credentials.
+var ErrCredentials = errors.New("credentials refused")
 
 // Driver sends. A nil error means the receiver accepted the message.
 type Driver interface {

@@ -89,6 +89,7 @@ type Type struct {
 	Schema      json.RawMessage // of config
 	Timeout     time.Duration   // of an attempt where nothing is written; zero: DefaultTimeout
 	SideEffects bool            // its attempts are visible outside: the start of one is durable before it runs
+	KeepsTrying bool            // where no number of retries is written, an error that may pass is retried for as long as the engine is set to
 	Branches    bool            // its next may be a map from outcome to ids
 	Waits       bool            // its attempts wait for others: as long as it takes where no timeout is written, without a worker, and on after a restart
 	// Targets returns the edges that a configuration draws in place of next; it must bear one that the
@@ -155,6 +156,7 @@ type PlanNode struct {
 	Upstream     []string // all ancestors, nearest first: no node stands behind one that it needs
 	Required     bool
 	MaxRetries   int
+	KeepsTrying  bool          // not MaxRetries but time is the limit
 	Timeout      time.Duration // zero: none
 	SkipIfErrors []string
 	RunIf        *expr.Program // compiled When, nil if nothing is written

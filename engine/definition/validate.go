@@ -200,6 +200,7 @@ func (v *validation) plan() *Plan {
 			Node: n, Position: i,
 			Required:     n.Required == nil || *n.Required,
 			MaxRetries:   first(DefaultMaxRetries, n.MaxRetries, defaults.MaxRetries),
+			KeepsTrying:  t.KeepsTrying && n.MaxRetries == nil && defaults.MaxRetries == nil,
 			Timeout:      timeout(t, n.TimeoutSeconds, defaults.TimeoutSeconds),
 			SkipIfErrors: n.SkipIfErrors,
 			RunIf:        v.programs[i].runIf,

@@ -4,8 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"maps"
+	"slices"
 	"sync"
 
+	"penstock/db"
 	"penstock/drivers/ai"
 	"penstock/drivers/alerts"
 	"penstock/drivers/notify"
@@ -21,6 +24,7 @@ type World struct {
 	Channels     map[string]string     // driver of each stored channel, by name
 	Fails        map[string]error      // what sending by a driver fails with, by driver
 	Needs        map[string][]string   // settings a driver without configuration misses, by driver
+	Skip         string                // why messages are not sent, "" if they are
 	Analysers    map[string]AnalyserFn // by provider
 	SubRuns      func(engine.SubRun) (engine.SubRunResult, error)
 
@@ -132,6 +136,26 @@ func (w *World) SubRun(ctx context.Context, in engine.SubRun) (engine.SubRunResu
 		return engine.SubRunResult{}, ctx.Err()
 	}
 	return w.SubRuns(in)
+}
+
+// Deliver implements [engine.Services]: it sends.
+func (w *World) Deliver(ctx context.Context, to engine.Target, m notify.Message, _ bool) (engine.Delivered, error) {
+	if w.Skip != "" {
+		return engine.Delivered{Status: db.NotificationSkipped, Reason: w.Skip}, nil
+	}
+	m.Channel = to.Destination
+	receipt, err := to.Sender.Send(ctx, m)
+	return engine.Delivered{Receipt: receipt, Status: db.NotificationSent}, err
+}
+
+// AlarmChannel implements [engine.Services]: the first other channel by name.
+func (w *World) AlarmChannel(_ context.Context, except string) (string, string, notify.Driver, error) {
+	for _, name := range slices.Sorted(maps.Keys(w.Channels)) {
+		if name != except {
+			return name, w.Channels[name], sender{w, Sent{Driver: w.Channels[name], Channel: name}}, nil
+		}
+	}
+	return "", "", nil, fault.New(fault.Unprocessable, "There is no other channel than %q.", except)
 }
 
 // PublicURL implements [engine.Services].

@@ -1,0 +1,229 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers/alerts"
+	"penstock/drivers/notify"
+	"penstock/fault"
+)
+
+const (
+	lookEvery = 5 * time.Second
+	calm      = time.Minute // a channel works again if it has worked this long after its last trouble
+
+	alarmLabel = "channel" // of an alert of [SourceSelf]: the channel that it is about
+)
+
+// look makes [Engine.watchChannels] look at once.
+func (e *Engine) look() {
+	select {
+	case e.troubled <- struct{}{}:
+	default:
+	}
+}
+
+// watchChannels raises and resolves the alarms about channels: one per trouble, however many messages
+// are concerned. A message that is given up stores the trouble with it, so no crash loses the alarm.
+func (e *Engine) watchChannels(ctx context.Context) {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-e.troubled:
+		}
+		if err := e.reportChannels(ctx); err != nil && ctx.Err() == nil {
+			e.log.Warn("look at channels", "error", err)
+		}
+	}
+}
+
+func (e *Engine) reportChannels(ctx context.Context) error {
+	states, err := e.store.ChannelStates(ctx)
+	if err != nil {
+		return err
+	}
+	for _, g := range e.gates.learn(states) {
+		if change := g.news(states[g.channel], now()); change != nil {
+			if err := e.store.SetChannelState(ctx, *change); err != nil {
+				return err
+			}
+			e.look()
+		}
+	}
+	for _, s := range states {
+		if s.State == s.Reported {
+			continue
+		}
+		key := fmt.Sprintf("channel/%s/%s/%s", s.Channel, s.Since.UTC().Format(time.RFC3339Nano), s.State)
+		if err := e.report(ctx, SourceSelf, key, alarm(s)); err != nil {
+			return err
+		}
+		if err := e.store.ChannelReported(ctx, s.Channel, s.State); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alarm is the alert about a channel. The channel stands for the host: each has an incident of its own.
+func alarm(s *db.ChannelState) alerts.Batch {
+	a := alerts.Alert{
+		Fingerprint: "channel/" + s.Channel, Name: "ChannelFailing", Host: s.Channel, Status: alerts.Firing, StartsAt: s.Since,
+		Severity: alerts.Critical, SeverityText: string(alerts.Critical),
+		Labels:      map[string]string{"alertname": "ChannelFailing", "severity": string(alerts.Critical), alarmLabel: s.Channel},
+		Summary:     fmt.Sprintf("Messages do not get through the channel %s", s.Channel),
+		Description: s.Error,
+	}
+	switch s.State {
+	case db.ChannelBroken:
+		a.Summary = fmt.Sprintf("The receiver refuses the credentials of the channel %s", s.Channel)
+	case db.ChannelOK:
+		a.Status, a.EndsAt = alerts.Resolved, &s.UpdatedAt
+	}
+	return alerts.Batch{Alerts: []alerts.Alert{a}}
+}
+
+// learn notes what the store says of channels, and returns the gates.
+func (gs *gates) learn(states map[string]*db.ChannelState) []*gate {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	gs.seen = states
+	list := make([]*gate, 0, len(gs.all))
+	for _, g := range gs.all {
+		list = append(list, g)
+	}
+	return list
+}
+
+func (gs *gates) state(channel string) *db.ChannelState {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	return gs.seen[channel]
+}
+
+// news is the state to store for the channel if this process knows better than the store, else nil.
+func (g *gate) news(stored *db.ChannelState, now time.Time) *db.ChannelState {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	inTrouble := stored != nil && stored.State != db.ChannelOK
+	switch {
+	case inTrouble && g.worked.After(stored.UpdatedAt) && now.Sub(stored.UpdatedAt) >= calm && g.failures < breakAfter:
+		return &db.ChannelState{Channel: g.channel, State: db.ChannelOK, Since: stored.Since, UpdatedAt: now}
+	case !inTrouble && g.failures >= breakAfter && now.Sub(g.since) >= alarmAfter:
+		return &db.ChannelState{Channel: g.channel, State: db.ChannelFailing, Since: g.since.UTC().Truncate(time.Microsecond), Error: g.reason, UpdatedAt: now}
+	}
+	return nil
+}
+
+// ChannelStatus is how a channel does, as this process sees it.
+type ChannelStatus struct {
+	State   string     `json:"state"` // ok, failing, open (this process asks only now and then), broken
+	Since   *time.Time `json:"since"`
+	Error   string     `json:"error"`
+	Sending int        `json:"sending"`
+	Waiting int        `json:"waiting"` // messages that wait for their turn in this process
+}
+
+// ChannelStatuses says how the channels do that have been used, by name; any other is fine.
+func (e *Engine) ChannelStatuses(ctx context.Context) (map[string]ChannelStatus, error) {
+	states, err := e.store.ChannelStates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]ChannelStatus, len(states))
+	for name, s := range states {
+		status := ChannelStatus{State: string(s.State), Error: s.Error}
+		if s.State != db.ChannelOK {
+			status.Since = &s.Since
+		}
+		out[name] = status
+	}
+	for _, g := range e.gates.learn(states) {
+		status, known := out[g.channel]
+		g.mu.Lock()
+		status.Sending, status.Waiting = g.busy, g.waiting.Len()
+		if !known {
+			status.State = string(db.ChannelOK)
+		}
+		if g.failures > 0 && status.State != string(db.ChannelBroken) {
+			status.State, status.Error = string(db.ChannelFailing), g.reason
+			if g.failures >= breakAfter {
+				status.State = "open"
+			}
+			if status.Since == nil {
+				status.Since = moment(g.since.UTC())
+			}
+		}
+		g.mu.Unlock()
+		out[g.channel] = status
+	}
+	return out, nil
+}
+
+// AlarmChannel implements [Services]: the configured channel, else default, else the first that works,
+// those that reach nobody last.
+func (s *services) AlarmChannel(ctx context.Context, except string) (name, kind string, d notify.Driver, err error) {
+	channels, err := s.e.store.Channels(ctx)
+	if err != nil {
+		return "", "", nil, err
+	}
+	rank := func(c db.Channel) int {
+		switch {
+		case c.Name == s.e.o.AlarmChannel:
+			return 0
+		case s.e.inTrouble(c.Name):
+			return 4
+		case c.Driver == "console":
+			return 3
+		case c.Name == "default":
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(channels, func(a, b db.Channel) int { return cmp.Compare(rank(a), rank(b)) })
+	for _, c := range channels {
+		if c.Name == except || !c.IsActive {
+			continue
+		}
+		kind, d, err := s.Channel(ctx, c.Name)
+		if db.IsDown(err) {
+			return "", "", nil, err
+		}
+		if err != nil {
+			continue
+		}
+		if r, ok := d.(notify.Readiness); !ok || len(r.Missing()) == 0 {
+			return c.Name, kind, d, nil
+		}
+	}
+	return "", "", nil, fault.New(fault.Unprocessable, "The alarm is about the channel %q, and no other channel can send it. Create one.", except)
+}
+
+func (e *Engine) inTrouble(channel string) bool {
+	s := e.gates.state(channel)
+	return s != nil && s.State != db.ChannelOK
+}
+
+// AboutChannel is the channel that the alert of a run is about, "" if it is about something else.
+func AboutChannel(in Input) string {
+	if in.Incident == nil || in.Incident["source"] != SourceSelf {
+		return ""
+	}
+	for _, a := range in.Alerts {
+		if labels, ok := a["labels"].(map[string]any); ok {
+			if channel, ok := labels[alarmLabel].(string); ok {
+				return channel
+			}
+		}
+	}
+	return ""
+}

@@ -1,0 +1,363 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"penstock/db"
+	"penstock/drivers/notify"
+	"penstock/engine/definition"
+	"penstock/fault"
+)
+
+// Notifier is a node that sends one message. The engine asks for its target before every attempt,
+// waits until that channel takes one more message, without a worker, and then runs the node with
+// [Input.Target]. The node sends by [Services.Deliver], which keeps the ledger.
+type Notifier interface {
+	Node
+	// Target finds where the message goes. Its names are filled with an error too.
+	Target(ctx context.Context, in Input) (Target, error)
+}
+
+// Target is where a message goes.
+type Target struct {
+	Channel     string        // a stored channel, or "<driver>:<hash>" for settings in the node
+	Driver      string        // name of the driver
+	Destination string        // of the driver, "" for what its settings say
+	Sender      notify.Driver // nil with an error
+}
+
+// Delivered is what became of a message that did not fail.
+type Delivered struct {
+	notify.Receipt
+	Status db.NotificationStatus // sent or skipped
+	Reason string                // why it was skipped
+}
+
+// notYet ends an attempt that must wait for another message. It is no failure of the node.
+type notYet struct {
+	reason string
+	after  time.Duration
+}
+
+func (n notYet) Error() string { return n.reason }
+
+// pass is the right to send one message to a channel.
+type pass struct {
+	target *Target // nil if there is none: the node will say why
+	gate   *gate   // nil without a target
+}
+
+// leave gives the right back; without one it does nothing.
+func (ps *pass) leave(how passed, reason string, after time.Duration) {
+	if ps != nil && ps.gate != nil {
+		ps.gate.leave(how, reason, after)
+	}
+}
+
+// admit waits until the node's channel takes one more message. If that takes longer than a moment,
+// the stage and the message are shown as pending, with the reason.
+func (p *progress) admit(ctx context.Context, index int, n Notifier, in Input, m *db.NotificationMessage) outcome {
+	o := outcome{index: index, gated: true, message: m, pass: &pass{}}
+	to, err := n.Target(ctx, in)
+	if ctx.Err() != nil {
+		return outcome{index: index, gated: true, err: context.Cause(ctx)}
+	}
+	if err != nil { // the attempt will say it
+		if o.message == nil {
+			o.message = newMessage(in)
+		}
+		sendsTo(o.message, to)
+		return o
+	}
+	node, g := &p.plan.Nodes[index], p.e.gates.of(to.Channel)
+	err = g.enter(ctx, p.e.stopping, p.e.o.NotifyRetryFor, func(why string) {
+		if o.message == nil {
+			o.message = newMessage(in)
+		}
+		sendsTo(o.message, to)
+		o.message.Status, o.message.Reason, o.message.UpdatedAt = db.NotificationPending, why, now()
+		p.write(db.RunWrite{
+			Stages: []db.StageExecution{{
+				RunID: p.run.ID, NodeID: node.ID, Attempt: in.Attempt + 1, NodeType: node.Type, Position: node.Position,
+				Status: db.StagePending, Errors: []string{why},
+			}},
+			Messages: []db.NotificationMessage{*o.message},
+		}, event(EventStage, node.ID, in.Attempt+1, string(db.StagePending), why))
+	})
+	if err != nil {
+		return outcome{index: index, gated: true, err: err}
+	}
+	o.pass = &pass{&to, g}
+	return o
+}
+
+// admitted takes note that the node's message may be sent, unless another message of the run that asked
+// before it goes to the same place: that one comes first.
+func (p *progress) admitted(node *definition.PlanNode, st *nodeState, o outcome) {
+	if o.pass == nil { // cancelled, or the process stops
+		return
+	}
+	st.message, st.pass, st.behind = o.message, o.pass, ""
+	to := o.pass.target
+	if to == nil {
+		return
+	}
+	st.place = to.Channel + " " + to.Destination
+	for id, other := range p.results {
+		if other.precedes(st) {
+			st.pass.leave(passedUnused, "", 0)
+			st.pass, st.behind = nil, id
+			return
+		}
+	}
+}
+
+// precedes reports whether the message of st must wait for that of another node of the run.
+func (other *nodeState) precedes(st *nodeState) bool {
+	return other.asked > 0 && other.asked < st.asked && !other.final && (other.place == st.place || other.place == "")
+}
+
+// returnPasses gives back what was not used when the run ends early.
+func (p *progress) returnPasses() {
+	for _, st := range p.results {
+		st.pass.leave(passedUnused, "", 0)
+	}
+}
+
+// unsent adds to w what became of a message that was not sent; m is nil if the node sends none. A
+// message that was given up puts its channel into trouble.
+func (p *progress) unsent(w *db.RunWrite, st *nodeState, m *db.NotificationMessage, status db.NotificationStatus, reason string, err error) {
+	if m == nil {
+		return
+	}
+	at := now()
+	st.message = m
+	m.Status, m.Reason, m.UpdatedAt, m.BusyUntil = status, reason, at, time.Time{}
+	if status != db.NotificationPending {
+		m.EndedAt = at
+		state := db.ChannelState{Channel: m.Channel, State: db.ChannelFailing, Since: at, Error: reason, UpdatedAt: at}
+		if errors.Is(err, notify.ErrCredentials) {
+			state.State = db.ChannelBroken
+		}
+		w.Channels = append(w.Channels, state)
+		p.e.look()
+	}
+	w.Messages = append(w.Messages, *m)
+}
+
+// recallMessages reads back what the run has in the ledger.
+func (p *progress) recallMessages(ctx context.Context) error {
+	if len(p.plan.notifiers) == 0 {
+		return nil
+	}
+	byRun, err := p.e.store.NotificationsByRun(ctx, []string{p.run.ID})
+	for _, m := range byRun[p.run.ID] {
+		if st := p.results[m.NodeID]; st != nil {
+			p.order++
+			st.message, st.place, st.asked = &m, m.Channel+" "+m.Destination, p.order
+		}
+	}
+	return err
+}
+
+// newMessage is the ledger's row of a node's message, as far as it is known before it is written.
+func newMessage(in Input) *db.NotificationMessage {
+	m := &db.NotificationMessage{
+		ID: newID(), RunID: in.Run.ID, NodeID: in.NodeID, DefinitionName: in.Run.Definition, IdempotencyKey: in.Key,
+		Kind: db.NotificationTrigger, Title: in.Run.Definition, Severity: db.SeverityInfo, Status: db.NotificationPending, CreatedAt: now(),
+	}
+	if in.Incident != nil {
+		word := func(key string) string { s, _ := in.Incident[key].(string); return s }
+		count := func(key string) int { n, _ := in.Incident[key].(int64); return int(n) }
+		m.IncidentID, m.Occurrence, m.Revision = word("id"), count("occurrence"), count("revision")
+		m.Title, m.Severity = word("title"), cmp.Or(db.Severity(word("severity")), db.SeverityWarning)
+		if db.IncidentStatus(word("status")) == db.IncidentResolved {
+			m.Kind = db.NotificationResolve
+		}
+	}
+	return m
+}
+
+func sendsTo(m *db.NotificationMessage, to Target) {
+	m.Channel, m.Driver, m.Destination = to.Channel, to.Driver, to.Destination
+}
+
+// delivery is the part of a notifier's attempt that Deliver works on.
+type delivery struct {
+	p       *progress
+	node    *definition.PlanNode
+	message *db.NotificationMessage
+	alone   bool // no other node of the definition notifies
+	earlier *db.NotificationMessage
+
+	pass    *pass
+	how     passed        // how it leaves the gate
+	problem string        // why it failed
+	after   time.Duration // what the receiver asked to wait
+}
+
+// busyGrace is how much longer than its timeout an attempt counts as under way if nobody says how it ended.
+const busyGrace = 5 * time.Second
+
+// Deliver implements [Services].
+//
+// Two messages about one incident to one channel may be sent by two runs, in two processes. An
+// attempt first stores that it is under way and then looks at the incident and the other messages; who
+// changes the incident has stored that before he looks. So one of the two sees the other, whatever the order.
+func (s *services) Deliver(ctx context.Context, to Target, m notify.Message, update bool) (Delivered, error) {
+	d := s.delivery
+	if d == nil {
+		return Delivered{}, fault.New(fault.Internal, "only a node that is a Notifier can send")
+	}
+	msg := d.message
+	sendsTo(msg, to)
+	msg.Title = cmp.Or(notify.Cut(notify.OneLine(m.Title), 300), msg.Title)
+	msg.Severity, msg.Kind = cmp.Or(db.Severity(m.Severity), msg.Severity), db.NotificationTrigger
+	if m.Action == notify.Resolve {
+		msg.Kind = db.NotificationResolve
+	}
+	// The first message about a new incident is hardly ever needless: that is looked at once, below.
+	if d.related() && (msg.Attempts > 0 || msg.Revision > 1 || !d.alone) {
+		if done, err := d.judge(ctx); done != nil || err != nil {
+			return deref(done), err
+		}
+	}
+	before := msg.MayHaveArrived
+	msg.Status, msg.Reason, msg.UpdatedAt = db.NotificationPending, "", now()
+	msg.Attempts, msg.MayHaveArrived, msg.BusyUntil = msg.Attempts+1, true, msg.UpdatedAt.Add(d.node.Timeout+busyGrace)
+	attempt := db.NotificationAttempt{MessageID: msg.ID, Number: msg.Attempts, StartedAt: msg.UpdatedAt, Outcome: db.AttemptUnknown}
+	d.store(attempt)
+	if err := d.p.flushed(ctx); err != nil {
+		return Delivered{}, err
+	}
+	if d.related() {
+		done, err := d.judge(ctx)
+		if done != nil || err != nil {
+			attempt.Outcome, attempt.FinishedAt, attempt.Error = db.AttemptFailed, now(), "Not sent: the incident or another message about it changed at this moment."
+			msg.MayHaveArrived, msg.BusyUntil = before, time.Time{}
+			d.store(attempt)
+			return deref(done), err
+		}
+	}
+	m.Channel = to.Destination
+	if e := d.earlier; e != nil && (update || m.Action == notify.Resolve) {
+		m.Earlier = e.ProviderID
+		if msg.Kind == db.NotificationTrigger {
+			msg.Kind = db.NotificationUpdate
+		}
+	}
+	limited, cancel := context.WithTimeoutCause(ctx, d.node.Timeout, errTimeout)
+	receipt, err := to.Sender.Send(limited, m)
+	err = inTime(limited, err, d.node.Timeout)
+	cancel()
+
+	attempt.FinishedAt, attempt.Request, attempt.ResponseStatus, attempt.Response = now(), receipt.Request, receipt.Status, receipt.Response
+	msg.BusyUntil, msg.UpdatedAt = time.Time{}, attempt.FinishedAt
+	after, mayPass := fault.Retryable(err)
+	switch {
+	case err == nil:
+		attempt.Outcome, d.how = db.AttemptSent, passedWorked
+		msg.Status, msg.SentAt, msg.EndedAt, msg.ProviderID = db.NotificationSent, attempt.FinishedAt, time.Time{}, receipt.MessageID
+	case receipt.Status != 0 || !mayPass || neverLeft(err):
+		attempt.Outcome, msg.MayHaveArrived = db.AttemptFailed, before
+	}
+	if err != nil && ctx.Err() == nil {
+		attempt.Error, d.how, d.after = fault.Of(err).Message, passedRefused, after
+		d.problem = attempt.Error
+		if mayPass {
+			d.how = passedFailed
+		}
+	}
+	d.store(attempt)
+	return Delivered{Receipt: receipt, Status: msg.Status}, err
+}
+
+func (d *delivery) store(a db.NotificationAttempt) {
+	d.p.write(db.RunWrite{Messages: []db.NotificationMessage{*d.message}, Attempts: []db.NotificationAttempt{a}})
+}
+
+// related reports whether other messages may concern this one.
+func (d *delivery) related() bool { return d.message.IncidentID != "" || !d.alone }
+
+// judge looks at the incident and the other messages: it returns that this one is skipped, or that it
+// must wait, or notes which earlier message it follows.
+func (d *delivery) judge(ctx context.Context) (*Delivered, error) {
+	incident, others, err := d.p.e.store.OtherNotifications(ctx, d.message)
+	if err != nil && !fault.Is(err, fault.NotFound) {
+		return nil, err
+	}
+	v := judge(d.message, incident, others, now())
+	d.earlier = v.earlier
+	if v.wait > 0 {
+		return nil, notYet{fmt.Sprintf("An earlier message about this incident is on its way to the channel %s.", d.message.Channel), v.wait}
+	}
+	if v.skip == "" {
+		return nil, nil
+	}
+	at := now()
+	d.message.Status, d.message.Reason, d.message.UpdatedAt, d.message.EndedAt = db.NotificationSkipped, v.skip, at, at
+	d.message.BusyUntil = time.Time{}
+	d.p.write(db.RunWrite{Messages: []db.NotificationMessage{*d.message}})
+	return &Delivered{Status: db.NotificationSkipped, Reason: v.skip}, nil
+}
+
+// verdict is what to do with a message. The zero value: send it as a new one.
+type verdict struct {
+	skip    string        // do not send it, because
+	wait    time.Duration // not now, but so much later
+	earlier *db.NotificationMessage
+}
+
+// judge keeps the order of messages about one incident in one channel. The newest state counts: a
+// message that a newer one has overtaken, or that is about what is over, is not sent; a resolve is sent
+// only where something may have arrived; and nothing overtakes an attempt that is under way.
+func judge(m *db.NotificationMessage, incident db.IncidentState, others []db.NotificationMessage, now time.Time) (v verdict) {
+	resolve := m.Kind == db.NotificationResolve
+	if over := incident.Status == db.IncidentResolved || incident.Status == db.IncidentClosed || incident.Occurrence > m.Occurrence; over && !resolve {
+		return verdict{skip: "The incident was resolved before the message could be sent."}
+	}
+	arrived := false
+	for i := range others {
+		o := &others[i]
+		same := o.DefinitionName == m.DefinitionName
+		switch {
+		case resolve && o.Kind == db.NotificationResolve:
+			continue // each pipeline says once that it is over
+		case !resolve && !same:
+			continue // pipelines that tell the same channel do not know of each other
+		case !resolve && o.Revision > m.Revision && (o.Status == db.NotificationSent || o.Status == db.NotificationPending):
+			return verdict{skip: "A newer message about the incident has taken its place."}
+		}
+		if o.BusyUntil.After(now) {
+			v.wait = max(v.wait, min(o.BusyUntil.Sub(now), 2*time.Second))
+		}
+		if o.MayHaveArrived {
+			arrived = true
+			if o.ProviderID != "" && (v.earlier == nil || same || v.earlier.DefinitionName != m.DefinitionName) {
+				v.earlier = o
+			}
+		}
+	}
+	if resolve && !arrived && v.wait == 0 && m.IncidentID != "" {
+		v.skip = "There is nothing to resolve: no message about this occurrence has reached the channel."
+	}
+	return v
+}
+
+// neverLeft reports whether the receiver was certainly not reached.
+func neverLeft(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && op.Op == "dial"
+}
+
+func deref(d *Delivered) Delivered {
+	if d == nil {
+		return Delivered{}
+	}
+	return *d
+}

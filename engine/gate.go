@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"container/list"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"penstock/db"
+)
+
+const (
+	gateWidth   = 8           // attempts at once to one channel
+	breakAfter  = 5           // failures in a row that may pass
+	probeBase   = time.Second // the first wait of an open breaker, doubled by every probe that fails
+	probeCap    = time.Minute
+	patience    = time.Second     // a shorter wait for a channel is not worth a word
+	alarmAfter  = 5 * time.Minute // a channel that fails this long is reported
+	longestRest = 5 * time.Minute // however long a receiver asks everyone to wait
+)
+
+// gate is this process's way to one channel. It lets a few attempts pass at a time, so that a channel
+// that hangs keeps a few workers and no more. After failures in a row it is open like a circuit
+// breaker: one attempt at a time asks, in growing intervals, and the others wait without a worker. The
+// first success closes it.
+type gate struct {
+	channel string
+
+	mu       sync.Mutex
+	busy     int
+	waiting  list.List // of chan struct{}, closed when the attempt may pass
+	failures int       // in a row
+	since    time.Time // of the first of them
+	reason   string    // of the last of them
+	rest     time.Time // nobody passes before
+	gap      time.Duration
+	wake     *time.Timer // of the end of the rest, nil if nobody waits for it
+
+	worked time.Time // last success
+}
+
+// gates are the gates by channel.
+type gates struct {
+	mu   sync.Mutex
+	all  map[string]*gate
+	seen map[string]*db.ChannelState // what the store said of channels a moment ago
+}
+
+func (gs *gates) of(channel string) *gate {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	g := gs.all[channel]
+	if g == nil {
+		g = &gate{channel: channel}
+		if gs.all == nil {
+			gs.all = map[string]*gate{}
+		}
+		gs.all[channel] = g
+	}
+	return g
+}
+
+// passed is how an attempt left the gate.
+type passed int
+
+const (
+	passedUnused  passed = iota // nothing was sent
+	passedWorked                // the receiver took the message
+	passedRefused               // the receiver answered, but will never take this message
+	passedFailed                // it may work later
+)
+
+// enter waits until an attempt may pass. told is called once if that takes longer than a moment.
+func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, limit time.Duration, told func(why string)) error {
+	g.mu.Lock()
+	turn := make(chan struct{})
+	place := g.waiting.PushBack(turn)
+	g.dispatch()
+	g.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	default:
+	}
+	word, end := time.NewTimer(patience), time.NewTimer(limit)
+	defer word.Stop()
+	defer end.Stop()
+	for {
+		var err error
+		select {
+		case <-turn:
+			return nil
+		case <-word.C:
+			told(g.why())
+			continue
+		case <-end.C: // it has waited as long as messages are tried: its one attempt decides
+			g.mu.Lock()
+			g.pass(place)
+			g.mu.Unlock()
+			return nil
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case <-stopping:
+			err = errStopping
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		select {
+		case <-turn: // at the same moment
+			g.busy--
+			g.dispatch()
+		default:
+			g.waiting.Remove(place)
+		}
+		return err
+	}
+}
+
+// pass lets one attempt through, unless it has passed already. The caller holds mu.
+func (g *gate) pass(place *list.Element) {
+	turn := place.Value.(chan struct{})
+	select {
+	case <-turn:
+	default:
+		g.waiting.Remove(place)
+		g.busy++
+		close(turn)
+	}
+}
+
+// dispatch lets through whoever may pass. The caller holds mu.
+func (g *gate) dispatch() {
+	width := gateWidth
+	if g.failures >= breakAfter {
+		width = 1
+	}
+	for g.waiting.Len() > 0 && g.busy < width {
+		if rest := time.Until(g.rest); rest > 0 {
+			if g.wake == nil {
+				g.wake = time.AfterFunc(rest, func() {
+					g.mu.Lock()
+					defer g.mu.Unlock()
+					g.wake = nil
+					g.dispatch()
+				})
+			}
+			return
+		}
+		g.pass(g.waiting.Front())
+	}
+}
+
+// leave ends what [gate.enter] began. after is how long the receiver wants everyone to wait.
+func (g *gate) leave(how passed, reason string, after time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.busy--
+	now := time.Now()
+	switch how {
+	case passedWorked:
+		g.failures, g.gap, g.rest, g.worked = 0, 0, time.Time{}, now
+		g.stopWake()
+	case passedRefused: // it answers
+		g.failures, g.gap = 0, 0
+	case passedFailed:
+		if g.failures++; g.failures == 1 {
+			g.since = now
+		}
+		g.reason = reason
+		if g.failures >= breakAfter && !now.Before(g.rest) { // later answers of attempts that went together count once
+			g.gap = min(max(2*g.gap, probeBase), probeCap)
+			g.rest = now.Add(g.gap/2 + rand.N(g.gap/2+1))
+		}
+		if asked := now.Add(min(after, longestRest)); asked.After(g.rest) {
+			g.rest = asked
+		}
+	}
+	g.dispatch()
+}
+
+func (g *gate) stopWake() {
+	if g.wake != nil {
+		g.wake.Stop()
+		g.wake = nil
+	}
+}
+
+// why says in words why attempts wait.
+func (g *gate) why() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.failures >= breakAfter:
+		return fmt.Sprintf("The channel %s has failed since %s: %s", g.channel, g.since.UTC().Format(time.RFC3339), g.reason)
+	case time.Now().Before(g.rest):
+		return fmt.Sprintf("The channel %s asked to wait until %s: %s", g.channel, g.rest.UTC().Format(time.RFC3339), g.reason)
+	}
+	return fmt.Sprintf("The channel %s is busy: %d messages are being sent and %d wait.", g.channel, g.busy, g.waiting.Len())
+}
+
+// forget starts anew: a person has changed the channel, or seen it work.
+func (g *gate) forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.failures, g.gap, g.rest = 0, 0, time.Time{}
+	g.stopWake()
+	g.dispatch()
+}

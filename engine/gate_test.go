@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func enter(t *testing.T, g *gate) {
+	t.Helper()
+	if err := g.enter(t.Context(), nil, time.Hour, func(string) {}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestGate(t *testing.T) {
+	t.Parallel()
+	broken := func(t *testing.T) *gate {
+		g := &gate{channel: "ops"}
+		for range breakAfter {
+			enter(t, g)
+			g.leave(passedFailed, "503", 0)
+		}
+		return g
+	}
+	run := func(t *testing.T, name string, test func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) { t.Parallel(); synctest.Test(t, test) })
+	}
+	run(t, "lets a few pass at a time", func(t *testing.T) {
+		g := &gate{channel: "ops"}
+		var inside atomic.Int32
+		leave := make(chan struct{})
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				enter(t, g)
+				inside.Add(1)
+				<-leave
+				g.leave(passedWorked, "", 0)
+			})
+		}
+		synctest.Wait()
+		if n := inside.Load(); n != gateWidth {
+			t.Errorf("%d are inside, want %d", n, gateWidth)
+		}
+		close(leave)
+		wg.Wait()
+	})
+	run(t, "after failures in a row one asks at a time, in growing intervals", func(t *testing.T) {
+		g := broken(t)
+		var tries atomic.Int32
+		var works atomic.Bool
+		began := time.Now()
+		for range 50 {
+			go func() {
+				enter(t, g)
+				tries.Add(1)
+				if works.Load() {
+					g.leave(passedWorked, "", 0)
+				} else {
+					g.leave(passedFailed, "503", 0)
+				}
+			}()
+		}
+		time.Sleep(10*time.Minute - time.Since(began))
+		synctest.Wait()
+		if n := tries.Load(); n < 8 || n > 30 {
+			t.Errorf("%d probes in ten minutes, want about one a minute after the first few", n)
+		}
+		works.Store(true)
+		time.Sleep(probeCap)
+		synctest.Wait()
+		if n := tries.Load(); n != 50 {
+			t.Errorf("%d of 50 have passed after the first success", n)
+		}
+	})
+	run(t, "answers of attempts that went together count once", func(t *testing.T) {
+		g := &gate{channel: "ops"}
+		for range gateWidth {
+			enter(t, g)
+		}
+		for range gateWidth {
+			g.leave(passedFailed, "timeout", 0)
+		}
+		if g.gap != probeBase {
+			t.Errorf("the gap is %v, want %v", g.gap, probeBase)
+		}
+	})
+	run(t, "everybody waits as long as the receiver asks, within bounds", func(t *testing.T) {
+		for asked, want := range map[time.Duration]time.Duration{7 * time.Second: 7 * time.Second, 24 * time.Hour: longestRest} {
+			g := &gate{channel: "ops"}
+			enter(t, g)
+			g.leave(passedFailed, "429", asked)
+			began := time.Now()
+			enter(t, g)
+			if waited := time.Since(began); waited != want {
+				t.Errorf("asked for %v: waited %v, want %v", asked, waited, want)
+			}
+		}
+	})
+	run(t, "says why it waits, and stops with its context, the process or its patience", func(t *testing.T) {
+		g := broken(t)
+		enter(t, g) // the probe, which hangs
+		ctx, cancel := context.WithCancelCause(t.Context())
+		why := make(chan string, 1)
+		done := make(chan error)
+		go func() { done <- g.enter(ctx, nil, time.Hour, func(w string) { why <- w }) }()
+		if got := <-why; got == "" || g.waiting.Len() != 1 {
+			t.Errorf("why %q, %d wait", got, g.waiting.Len())
+		}
+		cancel(errCancelled)
+		if err := <-done; !errors.Is(err, errCancelled) || g.waiting.Len() != 0 {
+			t.Errorf("%v, %d wait", err, g.waiting.Len())
+		}
+		stopping := make(chan struct{})
+		close(stopping)
+		if err := g.enter(t.Context(), stopping, time.Hour, func(string) {}); !errors.Is(err, errStopping) {
+			t.Error(err)
+		}
+		began := time.Now()
+		if err := g.enter(t.Context(), nil, time.Hour, func(string) {}); err != nil || time.Since(began) != time.Hour || g.busy != 2 {
+			t.Errorf("%v after %v, %d inside", err, time.Since(began), g.busy)
+		}
+	})
+	run(t, "a refusal of one message is not a failure of the channel", func(t *testing.T) {
+		g := &gate{channel: "ops"}
+		for range 3 * breakAfter {
+			enter(t, g)
+			g.leave(passedRefused, "400", 0)
+		}
+		if g.failures != 0 || !g.rest.IsZero() {
+			t.Errorf("%d failures, rest until %v", g.failures, g.rest)
+		}
+	})
+}
