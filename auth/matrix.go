@@ -164,6 +164,7 @@ var matrix = map[string]Scope{
 	"GET /admin/runs/":                          Read,
 	"GET /admin/runs/{run_id}/":                 Read,
 	"GET /admin/runs/{run_id}/live":             Read,
+	"GET /admin/runs/{run_id}/json":             Read,
 	"POST /admin/runs/{run_id}/cancel":          Operate,
 	"POST /admin/runs/{run_id}/retry":           Operate,
 	"POST /admin/runs/{run_id}/rerun":           Operate,

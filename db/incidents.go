@@ -10,6 +10,7 @@ import (
 
 // IncidentFilter selects incidents; the zero value is all.
 type IncidentFilter struct {
+	IDs       []string         // any of them
 	Status    []IncidentStatus // any of them
 	Severity  Severity
 	Host      string
@@ -21,6 +22,9 @@ type IncidentFilter struct {
 func (f IncidentFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	if len(f.Status) > 0 {
 		q.Where("inc.status IN (?)", bun.List(f.Status))
+	}
+	if len(f.IDs) > 0 {
+		q.Where("inc.id IN (?)", bun.List(f.IDs))
 	}
 	equals(q, "severity", f.Severity)
 	equals(q, "host", f.Host)

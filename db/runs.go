@@ -12,6 +12,7 @@ import (
 
 // RunFilter selects runs; the zero value is all.
 type RunFilter struct {
+	IDs            []string    // any of them
 	Status         []RunStatus // any of them
 	Source         string
 	Environment    string
@@ -32,6 +33,9 @@ type RunFilter struct {
 func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	if len(f.Status) > 0 {
 		q.Where("r.status IN (?)", bun.List(f.Status))
+	}
+	if len(f.IDs) > 0 {
+		q.Where("r.id IN (?)", bun.List(f.IDs))
 	}
 	equals(q, "source", f.Source)
 	equals(q, "environment", f.Environment)

@@ -42,6 +42,7 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/runs/", s.runPages},
 		{"GET /admin/runs/{run_id}/", s.runPage},
 		{"GET /admin/runs/{run_id}/live", s.runLive},
+		{"GET /admin/runs/{run_id}/json", s.runJSON},
 		{"POST /admin/runs/{run_id}/cancel", s.runCancel},
 		{"POST /admin/runs/{run_id}/retry", s.runRetry},
 		{"POST /admin/runs/{run_id}/rerun", s.runAgain},
@@ -181,8 +182,9 @@ func pageOf(r *http.Request) db.Page {
 func pagerOf[T any](r *http.Request, c db.Connection[T]) views.Pager {
 	address := func(key, cursor string) string {
 		q := r.URL.Query()
-		q.Del("after")
-		q.Del("before")
+		for _, old := range []string{"after", "before", "rows", "top", "next", "previous"} {
+			q.Del(old)
+		}
 		q.Set(key, cursor)
 		return r.URL.Path + "?" + q.Encode()
 	}

@@ -37,13 +37,19 @@ func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	if page.Severity != "" && !slices.Contains(severities, filter.Severity) {
 		return fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", page.Severity)
 	}
-	list, err := s.store.Incidents(r.Context(), filter)
+	list, fresh, err := shownRows(r, filter.Page, func(ids []string, p db.Page) (db.Connection[db.Incident], error) {
+		if ids != nil {
+			return s.store.Incidents(r.Context(), db.IncidentFilter{IDs: ids, Page: p})
+		}
+		filter.Page = p
+		return s.store.Incidents(r.Context(), filter)
+	})
 	if err != nil {
 		return err
 	}
-	page.Rows, page.Pager = incidentRows(list.Items), pagerOf(r, list)
+	page.Rows, page.Pager, page.New = incidentRows(list.Items), pagerOf(r, list), fresh
+	page.Self, page.Poll = pollOf(r, list, func(inc *db.Incident) string { return inc.ID })
 	page.Filtered = page.Query != "" || page.Severity != "" || page.Status != ""
-	page.Self = r.URL.RequestURI()
 	return s.render(w, r, http.StatusOK, views.Incidents(page), views.ResultsFragment)
 }
 

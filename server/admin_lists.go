@@ -83,10 +83,10 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	page := views.RunsPage{
 		Page:  s.frame(w, r, "runs", "Runs"),
 		Query: q.Get("q"), Status: q.Get("status"), Definition: q.Get("definition"), Trigger: q.Get("trigger"), Environment: q.Get("environment"),
-		Self: r.URL.RequestURI(),
+		Incident: q.Get("incident"),
 	}
 	filter := db.RunFilter{
-		Search: page.Query, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, Page: pageOf(r),
+		Search: page.Query, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident, Page: pageOf(r),
 	}
 	if page.Status != "" {
 		if !slices.Contains(runStatuses, db.RunStatus(page.Status)) {
@@ -97,16 +97,22 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	if page.Trigger != "" && !slices.Contains(triggers, filter.Trigger) {
 		return fault.New(fault.Invalid, "trigger=%q is none of webhook, alert, api, manual, pipeline, schedule.", page.Trigger)
 	}
-	list, err := s.store.Runs(r.Context(), filter)
+	list, fresh, err := shownRows(r, filter.Page, func(ids []string, p db.Page) (db.Connection[db.Run], error) {
+		if ids != nil {
+			return s.store.Runs(r.Context(), db.RunFilter{IDs: ids, Page: p})
+		}
+		filter.Page = p
+		return s.store.Runs(r.Context(), filter)
+	})
 	if err != nil {
 		return err
 	}
 	if page.Rows, err = s.rowsOf(r.Context(), list.Items); err != nil {
 		return err
 	}
-	page.Pager = pagerOf(r, list)
-	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment != ""
-	page.Moving = slices.ContainsFunc(list.Items, func(run db.Run) bool { return !run.Status.Terminal() })
+	page.Pager, page.New = pagerOf(r, list), fresh
+	page.Self, page.Poll = pollOf(r, list, func(run *db.Run) string { return run.ID })
+	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment+page.Incident != ""
 	return s.render(w, r, http.StatusOK, views.Runs(page), views.ResultsFragment)
 }
 

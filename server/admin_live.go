@@ -194,6 +194,9 @@ func (s *Server) liveMessage(r *http.Request, id string, batch []db.RunEvent, li
 		}
 	}
 	if len(u.Changed) > 0 {
+		if u.Messages, err = s.messagesOf(r.Context(), id); err != nil {
+			return "", false, err
+		}
 		u.Graph = s.runGraph(id, "", v.doc, v.stages, v.newest)
 	}
 	var html bytes.Buffer

@@ -38,9 +38,15 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 		Graph: s.runGraph(v.run.ID, node, v.doc, v.stages, v.newest), Log: lines.entries, Cursor: cursor,
 	}
 	if node != "" {
-		if page.Panel, err = v.panel(node); err != nil {
+		if page.Panel, err = v.panel(node, lines.entries); err != nil {
 			return err
 		}
+	}
+	if page.Messages, err = s.messagesOf(ctx, v.run.ID); err != nil {
+		return err
+	}
+	if page.Why, err = s.whyOf(ctx, v.run.ID); err != nil {
+		return err
 	}
 	if page.Children, err = s.runRows(ctx, db.RunFilter{ParentRunID: v.run.ID, Page: db.Page{First: 20}}); err != nil {
 		return err
@@ -93,6 +99,7 @@ type runView struct {
 	doc    *definition.Document
 	stages []views.Stage // every node of the definition, in its order
 	newest map[string]db.StageExecution
+	edges  []definition.DrawnEdge
 
 	canRerun bool
 }
@@ -116,6 +123,7 @@ func (s *Server) viewRun(r *http.Request, id string) (*runView, error) {
 		doc = &definition.Document{} // only by a hand in the database; the stages are shown all the same
 	}
 	v := &runView{run: run, doc: doc, newest: map[string]db.StageExecution{}}
+	v.edges = s.engine.Edges(doc)
 	v.canRerun = run.Status.Terminal() && may(r, "POST /admin/runs/{run_id}/rerun")
 	v.fillStages(executions)
 	return v, s.fillHead(r, v)
@@ -125,7 +133,7 @@ func (s *Server) fillHead(r *http.Request, v *runView) error {
 	run := v.run
 	v.head = views.RunHead{
 		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, RerunOf: run.RerunOfRunID, RerunFrom: run.RerunFrom, CreatedBy: run.CreatedBy, ScheduledAt: run.ScheduledAt,
-		Payload: pretty(run.Payload), Ended: run.Status.Terminal(),
+		Payload: withoutSecrets(run.Payload), Ended: run.Status.Terminal(),
 	}
 	if run.IncidentID != "" {
 		inc, err := s.store.Incident(r.Context(), run.IncidentID)
@@ -144,6 +152,15 @@ func (s *Server) fillHead(r *http.Request, v *runView) error {
 		}
 		if result.WaitingFor != nil {
 			v.head.WaitingFor, v.head.WaitingSince = *result.WaitingFor, *result.WaitingSince
+		}
+	}
+	if run.DeliveryID != "" {
+		found, err := s.store.DeliveriesByID(r.Context(), []string{run.DeliveryID})
+		if err != nil {
+			return err
+		}
+		if found[run.DeliveryID] != nil {
+			v.head.DeliveryID = run.DeliveryID
 		}
 	}
 	v.head.CanRetry = (run.Status == db.RunFailed || run.Status == db.RunCancelled) && may(r, "POST /admin/runs/{run_id}/retry")
@@ -178,8 +195,30 @@ func (v *runView) fillStages(executions []db.StageExecution) {
 		} else if v.run.Status.Terminal() {
 			stage.Why = "the run ended before it"
 		}
+		stage.ReadyAt = v.readyAt(n.ID)
 		v.stages = append(v.stages, stage)
 	}
+}
+
+// readyAt is when what comes before a node had ended, zero if it has not.
+func (v *runView) readyAt(node string) time.Time {
+	ready := v.run.CreatedAt
+	for _, e := range v.edges {
+		if e.To != node {
+			continue
+		}
+		before := v.newest[e.From]
+		if before.Status == db.StageSkipped {
+			continue
+		}
+		if before.FinishedAt.IsZero() {
+			return time.Time{}
+		}
+		if before.FinishedAt.After(ready) {
+			ready = before.FinishedAt
+		}
+	}
+	return ready
 }
 
 func (v *runView) timeline(selected string) views.Timeline {
@@ -188,13 +227,26 @@ func (v *runView) timeline(selected string) views.Timeline {
 	}
 }
 
-func (v *runView) panel(node string) (views.Panel, error) {
+func (v *runView) panel(node string, lines []views.LogEntry) (views.Panel, error) {
 	for i, stage := range v.stages {
 		if stage.ID != node {
 			continue
 		}
 		e := v.newest[node]
 		p := views.Panel{RunID: v.run.ID, Stage: stage, Output: pretty(e.Output), SkipReason: e.SkipReason, Config: pretty(v.doc.Nodes[i].Config)}
+		for _, edge := range v.edges {
+			if out := v.newest[edge.From].Output; edge.To == node && len(out) > 0 {
+				p.Inputs = append(p.Inputs, views.PanelInput{Name: edge.From, JSON: pretty(out)})
+			}
+		}
+		if len(p.Inputs) == 0 && v.head.Payload != "" {
+			p.Inputs = []views.PanelInput{{Name: "payload of the run", JSON: v.head.Payload}}
+		}
+		for _, line := range lines {
+			if line.From == node {
+				p.Lines = append(p.Lines, line)
+			}
+		}
 		p.CanRerun, p.CopiedFrom = v.canRerun, e.CopiedFrom
 		if last := len(p.Attempts) - 1; e.Status == db.StageSucceeded { // what it reports although it succeeded
 			p.Notes = e.Errors

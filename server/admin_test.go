@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -212,6 +214,33 @@ func TestIncidentPages(t *testing.T) {
 	}
 	if viewer := s.do(request{path: "/admin/definitions", as: auth.Read}); strings.Contains(viewer.body, "New definition") {
 		t.Error("a viewer is offered what the matrix refuses")
+	}
+}
+
+// TestShownRows: a page that is open keeps its rows, whatever their state is now, and counts what is new.
+func TestShownRows(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	_, first := s.incident()
+	page := s.do(request{path: "/admin/runs?status=completed", as: auth.Read})
+	poll := regexp.MustCompile(`id="results" hx-get="([^"]+)"`).FindStringSubmatch(page.body)
+	if poll == nil || !strings.Contains(page.body, "run-"+first) {
+		t.Fatalf("no rows, or no address to read them again: %.500s", page.body)
+	}
+	s.define("plain", `[{"id":"look","type":"step"}]`)
+	run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "plain"})
+	must(t, err)
+	_, err = s.engine.Wait(t.Context(), run.ID)
+	must(t, err)
+	again := s.do(request{path: html.UnescapeString(poll[1]), as: auth.Read, header: http.Header{"Hx-Request": {"true"}}})
+	if !strings.Contains(again.body, "run-"+first) || strings.Contains(again.body, "run-"+run.ID) {
+		t.Error("the rows of an open page moved")
+	}
+	if !strings.Contains(again.body, "1 new") || !strings.Contains(again.body, `href="/admin/runs?status=completed"`) {
+		t.Errorf("the new run is not offered: %.600s", again.body)
+	}
+	if a := s.do(request{path: "/admin/runs/" + run.ID + "/json", as: auth.Read}); a.status != http.StatusOK || !strings.Contains(a.body, `"events":[{"sequence":1,`) || !strings.Contains(a.header.Get("Content-Disposition"), run.ID) {
+		t.Errorf("download: %d %v %.300s", a.status, a.header, a.body)
 	}
 }
 

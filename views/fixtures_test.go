@@ -161,7 +161,7 @@ func pages() map[string]templ.Component {
 	ended.Ended, ended.Status, ended.CanRetry, ended.CanCancel, ended.WaitingFor, ended.Error = true, "failed", true, false, "", hostile
 	resolved := incident
 	resolved.Status, resolved.ResolvedAt, resolved.AcknowledgedBy, resolved.AcknowledgedAt, resolved.Runs, resolved.Alerts = "resolved", later(time.Hour), "ada", later(time.Minute), nil, nil
-	panel := views.Panel{RunID: head.ID, Stage: stages[1], Output: `{"a": 12345678901234567890}`, Config: `{"channel": "x"}`, Notes: []string{hostile}}
+	panel := views.Panel{RunID: head.ID, Stage: stages[1], Output: `{"a": 12345678901234567890}`, Config: `{"channel": "x"}`, Notes: []string{hostile}, Inputs: []views.PanelInput{{Name: "ingest", JSON: "{}"}}, Lines: logEntries[1:]}
 	return map[string]templ.Component{
 		"login":           views.Login(views.LoginPage{Next: "/admin/runs"}),
 		"login-refused":   views.Login(views.LoginPage{Name: hostile, Error: "The name or the password is wrong."}),
@@ -171,9 +171,9 @@ func pages() map[string]templ.Component {
 		"overview": views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), OpenIncidents: 2, Critical: 1, Running: 1, Pending: 2, FailedDay: 1, Incidents: incidentRows, Failed: runRows[1:], Latest: runRows,
 			System: views.SystemFacts{Version: "0.1.0", Database: "postgres", Executors: 3, Retrying: 2, Stuck: 1, Bytes: 1_234_000_000, OldestID: "run-1", OldestName: hostile, OldestAt: at}}),
 		"overview-empty":    views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), Webhook: "http://localhost/webhooks/alertmanager"}),
-		"runs":              views.Runs(views.RunsPage{Page: flashed, Query: hostile, Status: "failed", Definition: "disk", Rows: runRows, Pager: views.Pager{Newer: "/admin/runs?before=a", Older: "/admin/runs?after=b"}, Moving: true, Self: "/admin/runs?q=x", Filtered: true}),
+		"runs":              views.Runs(views.RunsPage{Page: flashed, Query: hostile, Status: "failed", Definition: "disk", Rows: runRows, Pager: views.Pager{Newer: "/admin/runs?before=a", Older: "/admin/runs?after=b"}, New: 5, Incident: "inc-1", Self: "/admin/runs?q=x", Poll: "/admin/runs?rows=a", Filtered: true}),
 		"runs-none":         views.Runs(views.RunsPage{Page: frame("runs", "Runs"), Filtered: true}),
-		"incidents":         views.Incidents(views.IncidentsPage{Page: frame("incidents", "Incidents"), Rows: incidentRows, Tabs: []views.Tab{{URL: "/admin/incidents", Text: "Open", Count: 1, Current: true}, {URL: "/admin/incidents?status=all", Text: "All", Count: -1}}}),
+		"incidents":         views.Incidents(views.IncidentsPage{Page: frame("incidents", "Incidents"), New: 100, Rows: incidentRows, Tabs: []views.Tab{{URL: "/admin/incidents", Text: "Open", Count: 1, Current: true}, {URL: "/admin/incidents?status=all", Text: "All", Count: -1}}}),
 		"incident":          views.Incident(incident),
 		"incident-resolved": views.Incident(resolved),
 		"alerts":            views.Alerts(views.AlertsPage{Page: frame("incidents", "Alerts"), Rows: incident.Alerts, Source: hostile, Tabs: []views.Tab{{URL: "/admin/alerts", Text: "Firing", Count: 1, Current: true}}}),
@@ -189,7 +189,7 @@ func pages() map[string]templ.Component {
 		"conflict":          views.Definition(conflict),
 		"definition-old":    views.Definition(old),
 		"execute":           views.Execute(views.ExecutePage{Page: frame("definitions", "Run disk"), Name: "disk", Payload: "{}", Key: "KEY", Problem: "The payload is not valid JSON: look at line 1.", Samples: runRows}),
-		"run":               views.Run(views.RunPage{Page: frame("runs", "disk"), Head: head, Timeline: timeline, Graph: runGraph, Panel: panel, Log: logEntries, Cursor: 7}),
+		"run":               views.Run(views.RunPage{Page: frame("runs", "disk"), Head: head, Timeline: timeline, Graph: runGraph, Panel: panel, Log: logEntries, Cursor: 7, Messages: []views.Notification{message}, Why: delivery.Why}),
 		"run-ended":         views.Run(views.RunPage{Page: frame("runs", "disk"), Head: ended, Timeline: timeline, Graph: runGraph, Children: runRows}),
 		"settings":          views.Settings(settings),
 		"settings-viewer":   views.Settings(views.SettingsPage{Page: frame("settings", "Settings")}),

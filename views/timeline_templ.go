@@ -519,6 +519,9 @@ func (t Timeline) bars(s Stage) []bar {
 		b.width = fmt.Sprintf("%.2f%%", max(0.35, 100*float64(end.Sub(from))/total))
 		bars = append(bars, b)
 	}
+	if n := len(s.Attempts); n > 0 && !s.ReadyAt.IsZero() && s.Attempts[0].StartedAt.After(s.ReadyAt) {
+		add("wait", "", s.ReadyAt, s.Attempts[0].StartedAt, "42%", "16%")
+	}
 	for i, a := range s.Attempts {
 		if a.StartedAt.IsZero() || a.Status == "skipped" {
 			continue

@@ -43,3 +43,18 @@ if (log) {
   new MutationObserver(() => { if (atEnd) log.scrollTop = log.scrollHeight }).observe(log, { childList: true, subtree: true })
   if (document.getElementById("live-state")?.dataset.state === "live") log.scrollTop = log.scrollHeight
 }
+
+// The open stage's part of the log, streamed text with it, follows the log.
+function mirror() {
+  const part = document.getElementById("panel-log"), node = document.querySelector("#panel")?.dataset.node
+  if (!log || !part || !node) return
+  const lines = [...log.children].filter(line => line.dataset.from === node).map(line => {
+    const item = document.createElement("li")
+    item.append(line.querySelector("time").cloneNode(true), line.querySelector(".line").cloneNode(true))
+    item.lastChild.removeAttribute("id")
+    return item
+  })
+  part.replaceChildren(...lines)
+  part.hidden = part.previousElementSibling.hidden = lines.length === 0
+}
+if (log) new MutationObserver(mirror).observe(log, { childList: true, subtree: true, characterData: true })

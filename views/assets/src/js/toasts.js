@@ -37,7 +37,3 @@ document.addEventListener("htmx:response:error", event => {
 document.addEventListener("htmx:error", event => {
   if (!event.detail.ctx?.response) toast("The server cannot be reached. Check the connection and try again.")
 })
-// What refreshes by itself rests while nobody looks.
-document.addEventListener("htmx:before:request", event => {
-  if (document.hidden && event.target.hasAttribute("data-refresh")) event.preventDefault()
-})
