@@ -17,13 +17,20 @@
 //
 //	run    pending ──▶ running ──▶ completed   every node succeeded or was skipped
 //	          │           ├──────▶ partial     a node that is not required failed
-//	          │           ├──────▶ failed      a required node failed
-//	          └───────────┴──────▶ cancelled   by a person
+//	          │           ├──────▶ failed      a required node failed; what it leads to by on_error has run
+//	          └───────────┴──────▶ cancelled   by a person, or with the run that waits for it
 //	       failed, cancelled ──▶ pending       by Retry; finished nodes stay finished
+//	       any end ──▶ another run             by Rerun; it begins with rows that are copied
 //
-//	stage  running ──▶ succeeded
-//	          ├──────▶ retrying ──▶ failed     when the next attempt starts, or the run is cancelled
-//	          ├──────▶ failed                  final: the node has failed, or the process stopped in it
-//	          └──────▶ cancelled
-//	       skipped                             a row of its own: never ran, and why
+//	stage  pending ──▶ running ──▶ succeeded   pending: asked for by Retry or Rerun; else it begins with running
+//	          │           ├──────▶ retrying ──▶ failed   when the next attempt starts, or the run has failed or is cancelled
+//	          │           ├──────▶ failed      final: the node has failed, or the process stopped in it
+//	          ├───────────┴──────▶ cancelled   with the run
+//	          └──────────────────▶ skipped     also a row of its own: never ran, and why
+//
+// What a node does follows from what the nodes before it did, never from when ([progress.launch],
+// tested with random graphs in property_test.go). It is decided once all of them are final. An edge is
+// taken if its node succeeded, was passed over, or failed without being required, with the outcome the
+// edge names; an edge of on_error, if its node failed. No edge taken: skipped. Once a required node has
+// failed, only nodes start to which an on_error leads, directly or through others.
 package engine
