@@ -25,7 +25,10 @@ func (s *Service) CreateUser(ctx context.Context, in UserInput) (*db.User, error
 	if err != nil {
 		return nil, err
 	}
-	return &u, s.store.AddUser(ctx, u)
+	if err := s.store.AddUser(ctx, u); err != nil {
+		return nil, err
+	}
+	return &u, nil
 }
 
 // SetRole changes what a user may do. It ends the user's sessions. The last administrator stays one.

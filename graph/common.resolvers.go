@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"penstock/auth"
@@ -53,14 +54,28 @@ func (r *queryResolver) Viewer(ctx context.Context) (*auth.Principal, error) {
 	return &p, nil
 }
 
+func (r *viewerResolver) Permissions(ctx context.Context, obj *auth.Principal) ([]string, error) {
+	list := []string{}
+	for key := range auth.Matrix() {
+		if _, _, isRoute := strings.Cut(key, " "); !isRoute && auth.Allowed(*obj, key) == nil {
+			list = append(list, key)
+		}
+	}
+	slices.Sort(list)
+	return list, nil
+}
+
 func (r *Resolver) Mutation() MutationResolver { return &mutationResolver{r} }
 
 func (r *Resolver) Query() QueryResolver { return &queryResolver{r} }
 
 func (r *Resolver) Subscription() SubscriptionResolver { return &subscriptionResolver{r} }
 
+func (r *Resolver) Viewer() ViewerResolver { return &viewerResolver{r} }
+
 type (
 	mutationResolver     struct{ *Resolver }
 	queryResolver        struct{ *Resolver }
 	subscriptionResolver struct{ *Resolver }
+	viewerResolver       struct{ *Resolver }
 )

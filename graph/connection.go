@@ -51,6 +51,10 @@ type (
 	IncidentEdge         = Edge[db.Incident]
 	AlertConnection      = Connection[db.Alert]
 	AlertEdge            = Edge[db.Alert]
+	UserConnection       = Connection[db.User]
+	UserEdge             = Edge[db.User]
+	TokenConnection      = Connection[db.APIToken]
+	TokenEdge            = Edge[db.APIToken]
 	ChannelConnection    = Connection[db.Channel]
 	ChannelEdge          = Edge[db.Channel]
 	SourceConnection     = Connection[db.Source]
@@ -73,6 +77,8 @@ const (
 	incidentList   list = "i"
 	alertList      list = "a"
 	channelList    list = "c"
+	userList       list = "u"
+	tokenList      list = "t"
 	sourceList     list = "s"
 	deliveryList   list = "dl"
 	decisionList   list = "dec"

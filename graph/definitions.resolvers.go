@@ -14,6 +14,32 @@ import (
 	"penstock/engine/definition"
 )
 
+func (r *mutationResolver) RollBackPipelineDefinition(ctx context.Context, input RollBackPipelineDefinitionInput) (*RollBackPipelineDefinitionPayload, error) {
+	def, warnings, err := r.engine.RollBack(ctx, int(input.Version), engine.DefinitionInput{
+		Name: input.Name, Message: given(input.Message), ExpectedVersion: number(input.ExpectedVersion),
+		Actor: caller(ctx).Name, Admin: caller(ctx).Has(auth.Admin),
+	})
+	payload := &RollBackPipelineDefinitionPayload{PipelineDefinition: def, Warnings: pointers(warnings)}
+	payload.UserErrors, err = userErrors(err, "name")
+	return payload, err
+}
+
+func (r *mutationResolver) ActivatePipelineDefinition(ctx context.Context, input ActivatePipelineDefinitionInput) (*ActivatePipelineDefinitionPayload, error) {
+	active := true
+	def, _, _, err := r.engine.SaveDefinition(ctx, engine.DefinitionInput{Name: input.Name, IsActive: &active, MustExist: true, Actor: caller(ctx).Name})
+	payload := &ActivatePipelineDefinitionPayload{PipelineDefinition: def}
+	payload.UserErrors, err = userErrors(err, "name")
+	return payload, err
+}
+
+func (r *mutationResolver) DeactivatePipelineDefinition(ctx context.Context, input DeactivatePipelineDefinitionInput) (*DeactivatePipelineDefinitionPayload, error) {
+	active := false
+	def, _, _, err := r.engine.SaveDefinition(ctx, engine.DefinitionInput{Name: input.Name, IsActive: &active, MustExist: true, Actor: caller(ctx).Name})
+	payload := &DeactivatePipelineDefinitionPayload{PipelineDefinition: def}
+	payload.UserErrors, err = userErrors(err, "name")
+	return payload, err
+}
+
 func (r *mutationResolver) CreatePipelineDefinition(ctx context.Context, input CreatePipelineDefinitionInput) (*CreatePipelineDefinitionPayload, error) {
 	payload := &CreatePipelineDefinitionPayload{Warnings: []*definition.Issue{}}
 	labels, err := tags(input.Tags)
@@ -96,6 +122,16 @@ func (r *pipelineDefinitionResolver) Runs(ctx context.Context, obj *db.PipelineD
 	return r.runs(ctx, db.RunFilter{DefinitionID: obj.ID}, first, after, last, before)
 }
 
+func (r *pipelineDefinitionChangeResolver) Kind(ctx context.Context, obj *definition.Difference) (PipelineDefinitionChangeKind, error) {
+	switch {
+	case obj.Before == nil:
+		return PipelineDefinitionChangeKindAdded, nil
+	case obj.After == nil:
+		return PipelineDefinitionChangeKindRemoved, nil
+	}
+	return PipelineDefinitionChangeKindChanged, nil
+}
+
 func (r *pipelineDefinitionVersionResolver) ID(ctx context.Context, obj *db.PipelineDefinitionVersion) (string, error) {
 	return versionNode.id(obj.ID), nil
 }
@@ -123,12 +159,20 @@ func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, a
 	return connect(definitionList, c, func(ctx context.Context) (int, error) { return r.store.CountDefinitions(ctx, f) }), err
 }
 
+func (r *queryResolver) PipelineDefinitionDiff(ctx context.Context, name string, from *int32, to *int32) (*engine.VersionDiff, error) {
+	return orNil(r.engine.DiffVersions(ctx, name, orZero(from), orZero(to)))
+}
+
 func (r *validationIssueResolver) NodeID(ctx context.Context, obj *definition.Issue) (*string, error) {
 	return orNull(obj.NodeID), nil
 }
 
 func (r *Resolver) PipelineDefinition() PipelineDefinitionResolver {
 	return &pipelineDefinitionResolver{r}
+}
+
+func (r *Resolver) PipelineDefinitionChange() PipelineDefinitionChangeResolver {
+	return &pipelineDefinitionChangeResolver{r}
 }
 
 func (r *Resolver) PipelineDefinitionVersion() PipelineDefinitionVersionResolver {
@@ -139,6 +183,7 @@ func (r *Resolver) ValidationIssue() ValidationIssueResolver { return &validatio
 
 type (
 	pipelineDefinitionResolver        struct{ *Resolver }
+	pipelineDefinitionChangeResolver  struct{ *Resolver }
 	pipelineDefinitionVersionResolver struct{ *Resolver }
 	validationIssueResolver           struct{ *Resolver }
 )

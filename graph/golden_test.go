@@ -111,6 +111,7 @@ func mask(text string) string {
 		{`"(id|deletedId)": "[A-Za-z0-9_-]{16,}"`, `"$1": "<id>"`},
 		{`"(cursor|startCursor|endCursor)": "([a-z])\.[A-Za-z0-9_-]+"`, `"$1": "$2.<cursor>"`},
 		{`"(durationMs|duration_ms)": \d+`, `"$1": 0`},
+		{`"prefix": "pst_[A-Za-z0-9_-]{6}"`, `"prefix": "<prefix>"`},
 		{`"checksum": "[0-9a-f]{64}"`, `"checksum": "<sha256>"`},
 		{`"errorId": "[A-Z2-7]+"`, `"errorId": "<error>"`},
 	} {

@@ -34,6 +34,7 @@ import (
 type Options struct {
 	Store   *db.Store
 	Engine  *engine.Engine
+	Auth    *auth.Service // tokens and users
 	Sources *alerts.Registry
 	Notify  *notify.Registry
 	AI      *ai.Registry
@@ -66,7 +67,7 @@ type handler struct {
 // example because the server stops, is cut; sockets close with 1001.
 func NewHandler(o Options) http.Handler {
 	resolver := &Resolver{
-		store: o.Store, engine: o.Engine, sources: o.Sources, notify: o.Notify, ai: o.AI,
+		store: o.Store, engine: o.Engine, accounts: o.Auth, sources: o.Sources, notify: o.Notify, ai: o.AI,
 		patience: o.Limits.withDefaults().Patience,
 	}
 	return newHandler(NewExecutableSchema(Config{Resolvers: resolver, Complexity: costs()}), o, resolver.withLoaders)

@@ -95,8 +95,12 @@ func start(t testing.TB, change ...func(*Limits)) *stack {
 	for _, c := range change {
 		c(&limits)
 	}
+	accounts, err := auth.New(auth.Options{Store: s.store, Key: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.handler = NewHandler(Options{
-		Store: s.store, Engine: s.engine, Sources: options.Sources, Notify: options.Notify, AI: options.AI,
+		Auth: accounts, Store: s.store, Engine: s.engine, Sources: options.Sources, Notify: options.Notify, AI: options.AI,
 		Authenticate: s.authenticate, Limits: limits, PublicURL: "https://penstock.example.org",
 		Log: textLog(s.log),
 	}).(*handler)

@@ -9,6 +9,7 @@ import (
 	"context"
 
 	"penstock/db"
+	"penstock/engine"
 )
 
 func (r *alertResolver) ID(ctx context.Context, obj *db.Alert) (string, error) {
@@ -42,6 +43,21 @@ func (r *incidentResolver) Runs(ctx context.Context, obj *db.Incident, first *in
 	return r.runs(ctx, db.RunFilter{IncidentID: obj.ID}, first, after, last, before)
 }
 
+func (r *incidentResolver) Actions(ctx context.Context, obj *db.Incident) ([]*db.IncidentAction, error) {
+	actions, err := loadersOf(ctx).actions.load(ctx, obj.ID)
+	return pointers(actions), err
+}
+
+func (r *incidentResolver) Timeline(ctx context.Context, obj *db.Incident) ([]*engine.TimelineEntry, error) {
+	entries, err := r.engine.Timeline(ctx, obj.ID)
+	for _, e := range entries {
+		if e.Run != nil {
+			loadersOf(ctx).announceRun(e.Run)
+		}
+	}
+	return pointers(entries), err
+}
+
 func (r *mutationResolver) AcknowledgeIncident(ctx context.Context, input AcknowledgeIncidentInput) (*AcknowledgeIncidentPayload, error) {
 	payload := &AcknowledgeIncidentPayload{}
 	incident, err := r.engine.AcknowledgeIncident(ctx, incidentNode.key(input.ID), caller(ctx).Name)
@@ -54,6 +70,27 @@ func (r *mutationResolver) ResolveIncident(ctx context.Context, input ResolveInc
 	payload := &ResolveIncidentPayload{}
 	incident, err := r.engine.ResolveIncident(ctx, incidentNode.key(input.ID), caller(ctx).Name)
 	payload.Incident = incident
+	payload.UserErrors, err = userErrors(err, "id")
+	return payload, err
+}
+
+func (r *mutationResolver) CloseIncident(ctx context.Context, input CloseIncidentInput) (*CloseIncidentPayload, error) {
+	incident, err := r.engine.CloseIncident(ctx, incidentNode.key(input.ID), caller(ctx).Name)
+	payload := &CloseIncidentPayload{Incident: incident}
+	payload.UserErrors, err = userErrors(err, "id")
+	return payload, err
+}
+
+func (r *mutationResolver) ReopenIncident(ctx context.Context, input ReopenIncidentInput) (*ReopenIncidentPayload, error) {
+	incident, err := r.engine.ReopenIncident(ctx, incidentNode.key(input.ID), caller(ctx).Name)
+	payload := &ReopenIncidentPayload{Incident: incident}
+	payload.UserErrors, err = userErrors(err, "id")
+	return payload, err
+}
+
+func (r *mutationResolver) AddIncidentNote(ctx context.Context, input AddIncidentNoteInput) (*AddIncidentNotePayload, error) {
+	incident, err := r.engine.NoteIncident(ctx, incidentNode.key(input.ID), input.Text, caller(ctx).Name)
+	payload := &AddIncidentNotePayload{Incident: incident}
 	payload.UserErrors, err = userErrors(err, "id")
 	return payload, err
 }
@@ -73,7 +110,7 @@ func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *stri
 		return nil, err
 	}
 	c, err := r.store.Incidents(ctx, f)
-	out := connect(incidentList, c, func(ctx context.Context) (int, error) { return r.store.CountIncidents(ctx, f) })
+	out := connect(incidentList, announceIncidents(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountIncidents(ctx, f) })
 	out.ChangesCursor = cursor
 	return out, err
 }

@@ -101,6 +101,13 @@ func orEmpty[T any](o graphql.Omittable[*T]) *T {
 	return p
 }
 
+func orZero(n *int32) int {
+	if n == nil {
+		return 0
+	}
+	return int(*n)
+}
+
 func number(o graphql.Omittable[*int32]) *int {
 	if p := o.Value(); p != nil {
 		return new(int(*p))

@@ -68,6 +68,7 @@ type loaders struct {
 	deliveries  *relation[*db.Delivery]        // without bodies
 	decisions   *relation[[]db.Decision]       // by delivery
 	results     *relation[*engine.RunResult]   // by run
+	actions     *relation[[]db.IncidentAction] // by incident
 	schedules   *relation[[]db.Schedule]       // by definition
 }
 
@@ -76,10 +77,16 @@ type loadersKey struct{}
 // withLoaders puts fresh relations into ctx.
 func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 	l := &loaders{
-		incidents:  newRelation(r.store.IncidentsByID),
+		actions:    newRelation(r.store.IncidentActionsByIncident),
 		stages:     newRelation(r.store.StagesByRun),
 		deliveries: newRelation(r.store.DeliveriesByID),
 	}
+	l.incidents = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Incident, error) {
+		for _, id := range ids {
+			l.actions.announce(id)
+		}
+		return r.store.IncidentsByID(ctx, ids)
+	})
 	l.definitions = newRelation(func(ctx context.Context, ids []string) (map[string]*db.PipelineDefinition, error) {
 		for _, id := range ids {
 			l.schedules.announce(id)
@@ -164,6 +171,13 @@ func (l *loaders) announceDecisions(decisions []db.Decision) {
 func announceRuns(ctx context.Context, c db.Connection[db.Run]) db.Connection[db.Run] {
 	for i := range c.Items {
 		loadersOf(ctx).announceRun(&c.Items[i])
+	}
+	return c
+}
+
+func announceIncidents(ctx context.Context, c db.Connection[db.Incident]) db.Connection[db.Incident] {
+	for i := range c.Items {
+		loadersOf(ctx).actions.announce(c.Items[i].ID)
 	}
 	return c
 }

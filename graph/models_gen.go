@@ -12,6 +12,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"penstock/auth"
 	"penstock/db"
 	"penstock/engine/definition"
 )
@@ -25,6 +26,36 @@ type AcknowledgeIncidentInput struct {
 // Outcome of `acknowledgeIncident`.
 type AcknowledgeIncidentPayload struct {
 	// The incident after the change; null if there are user errors.
+	Incident *db.Incident `json:"incident,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which definition to activate.
+type ActivatePipelineDefinitionInput struct {
+	// Name of the definition.
+	Name string `json:"name"`
+}
+
+// Outcome of `activatePipelineDefinition`.
+type ActivatePipelineDefinitionPayload struct {
+	// The definition after the change; null if there are user errors.
+	PipelineDefinition *db.PipelineDefinition `json:"pipelineDefinition,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which incident gets which note.
+type AddIncidentNoteInput struct {
+	// Its global id or UUID.
+	ID string `json:"id"`
+	// The note: plain text of at most 10,000 characters.
+	Text string `json:"text"`
+}
+
+// Outcome of `addIncidentNote`.
+type AddIncidentNotePayload struct {
+	// The incident with the note among its actions; null if there are user errors.
 	Incident *db.Incident `json:"incident,omitempty"`
 	// What to correct.
 	UserErrors []*UserError `json:"userErrors"`
@@ -68,6 +99,20 @@ type ChannelReceipt struct {
 	Status *int32 `json:"status,omitempty"`
 	// The answer, cut to 4 KiB, without secrets.
 	Response string `json:"response"`
+}
+
+// Which incident to close.
+type CloseIncidentInput struct {
+	// Its global id or UUID.
+	ID string `json:"id"`
+}
+
+// Outcome of `closeIncident`.
+type CloseIncidentPayload struct {
+	// The incident after the change; null if there are user errors.
+	Incident *db.Incident `json:"incident,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // A new channel.
@@ -144,6 +189,58 @@ type CreateSourcePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A new API token.
+type CreateTokenInput struct {
+	// Who or what uses it.
+	Name string `json:"name"`
+	// What it may do.
+	Scopes []auth.Scope `json:"scopes"`
+	// How long it is valid; for ever if absent.
+	ExpiresIn graphql.Omittable[*time.Duration] `json:"expiresIn,omitempty"`
+}
+
+// Outcome of `createToken`.
+type CreateTokenPayload struct {
+	// The new token; null if there are user errors.
+	APIToken *db.APIToken `json:"apiToken,omitempty"`
+	// What to send as `Authorization: Bearer …`. It is shown this once; null if there are user errors.
+	Secret *string `json:"secret,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// A new user.
+type CreateUserInput struct {
+	// Name: 1 to 255 characters.
+	Name string `json:"name"`
+	// Password: at least 12 characters, and none of those that are tried first.
+	Password string `json:"password"`
+	// What they may do.
+	Role string `json:"role"`
+}
+
+// Outcome of `createUser`.
+type CreateUserPayload struct {
+	// The new user; null if there are user errors.
+	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which definition to deactivate.
+type DeactivatePipelineDefinitionInput struct {
+	// Name of the definition.
+	Name string `json:"name"`
+}
+
+// Outcome of `deactivatePipelineDefinition`.
+type DeactivatePipelineDefinitionPayload struct {
+	// The definition after the change; null if there are user errors.
+	PipelineDefinition *db.PipelineDefinition `json:"pipelineDefinition,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which decisions; all fields must fit.
 type DecisionFilter struct {
 	// With this outcome.
@@ -208,6 +305,34 @@ type DeliveryFilter struct {
 	Status graphql.Omittable[*string] `json:"status,omitempty"`
 	// With this trace id.
 	TraceID graphql.Omittable[*string] `json:"traceId,omitempty"`
+}
+
+// Which user to lock out.
+type DisableUserInput struct {
+	// Name of the user.
+	Name string `json:"name"`
+}
+
+// Outcome of `disableUser`.
+type DisableUserPayload struct {
+	// The user after the change; null if there are user errors.
+	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which user to let in again.
+type EnableUserInput struct {
+	// Name of the user.
+	Name string `json:"name"`
+}
+
+// Outcome of `enableUser`.
+type EnableUserPayload struct {
+	// The user after the change; null if there are user errors.
+	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // What to run, and with what.
@@ -286,6 +411,20 @@ type PipelineRunFilter struct {
 	Search graphql.Omittable[*string] `json:"search,omitempty"`
 }
 
+// Which incident to reopen.
+type ReopenIncidentInput struct {
+	// Its global id or UUID.
+	ID string `json:"id"`
+}
+
+// Outcome of `reopenIncident`.
+type ReopenIncidentPayload struct {
+	// The incident after the change; null if there are user errors.
+	Incident *db.Incident `json:"incident,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Input of `replayDelivery`.
 type ReplayDeliveryInput struct {
 	// Global id or UUID of the delivery.
@@ -326,6 +465,22 @@ type RerunRunPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which user gets which password.
+type ResetUserPasswordInput struct {
+	// Name of the user.
+	Name string `json:"name"`
+	// Password: at least 12 characters, and none of those that are tried first.
+	Password string `json:"password"`
+}
+
+// Outcome of `resetUserPassword`.
+type ResetUserPasswordPayload struct {
+	// The user after the change; null if there are user errors.
+	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Which incident to resolve.
 type ResolveIncidentInput struct {
 	// Its global id or UUID.
@@ -354,6 +509,42 @@ type RetryRunPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which API token to end.
+type RevokeTokenInput struct {
+	// Its global id, its UUID, or its name.
+	Token string `json:"token"`
+}
+
+// Outcome of `revokeToken`.
+type RevokeTokenPayload struct {
+	// Whether the token is revoked now.
+	IsRevoked bool `json:"isRevoked"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// Which definition to roll back, and to which version.
+type RollBackPipelineDefinitionInput struct {
+	// Name of the definition.
+	Name string `json:"name"`
+	// Number of the version whose document is to be the newest.
+	Version int32 `json:"version"`
+	// Why, for the list of versions.
+	Message graphql.Omittable[*string] `json:"message,omitempty"`
+	// Number of the newest version as the caller knows it; the change is refused if it is another.
+	ExpectedVersion graphql.Omittable[*int32] `json:"expectedVersion,omitempty"`
+}
+
+// Outcome of `rollBackPipelineDefinition`.
+type RollBackPipelineDefinitionPayload struct {
+	// The definition after the change; null if there are user errors.
+	PipelineDefinition *db.PipelineDefinition `json:"pipelineDefinition,omitempty"`
+	// What is allowed but perhaps not meant.
+	Warnings []*definition.Issue `json:"warnings"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // How the installation is.
 type ServerStatus struct {
 	// Version of the process that answers.
@@ -376,6 +567,22 @@ type ServerStatus struct {
 	StuckRuns int32 `json:"stuckRuns"`
 	// The run that has been under way for longest.
 	OldestRun *db.Run `json:"oldestRun,omitempty"`
+}
+
+// Which user gets which role.
+type SetUserRoleInput struct {
+	// Name of the user.
+	Name string `json:"name"`
+	// What they may do from now on.
+	Role string `json:"role"`
+}
+
+// Outcome of `setUserRole`.
+type SetUserRolePayload struct {
+	// The user after the change; null if there are user errors.
+	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
 }
 
 // Which channel to test.
@@ -669,6 +876,67 @@ func (e *NodeTypeCategory) UnmarshalJSON(b []byte) error {
 }
 
 func (e NodeTypeCategory) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// Kinds of changes.
+type PipelineDefinitionChangeKind string
+
+const (
+	// Only the newer version has it.
+	PipelineDefinitionChangeKindAdded PipelineDefinitionChangeKind = "ADDED"
+	// Only the older version has it.
+	PipelineDefinitionChangeKindRemoved PipelineDefinitionChangeKind = "REMOVED"
+	// Both have it, with different values.
+	PipelineDefinitionChangeKindChanged PipelineDefinitionChangeKind = "CHANGED"
+)
+
+var AllPipelineDefinitionChangeKind = []PipelineDefinitionChangeKind{
+	PipelineDefinitionChangeKindAdded,
+	PipelineDefinitionChangeKindRemoved,
+	PipelineDefinitionChangeKindChanged,
+}
+
+func (e PipelineDefinitionChangeKind) IsValid() bool {
+	switch e {
+	case PipelineDefinitionChangeKindAdded, PipelineDefinitionChangeKindRemoved, PipelineDefinitionChangeKindChanged:
+		return true
+	}
+	return false
+}
+
+func (e PipelineDefinitionChangeKind) String() string {
+	return string(e)
+}
+
+func (e *PipelineDefinitionChangeKind) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = PipelineDefinitionChangeKind(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid PipelineDefinitionChangeKind", str)
+	}
+	return nil
+}
+
+func (e PipelineDefinitionChangeKind) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *PipelineDefinitionChangeKind) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e PipelineDefinitionChangeKind) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

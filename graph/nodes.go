@@ -25,6 +25,8 @@ const (
 	incidentNode   kind = "Incident"
 	alertNode      kind = "Alert"
 	channelNode    kind = "Channel"
+	userNode       kind = "User"     // not looked up by id: that needs other rights than the rest
+	tokenNode      kind = "ApiToken" // the same
 	sourceNode     kind = "Source"
 	deliveryNode   kind = "Delivery"
 	decisionNode   kind = "Decision"

@@ -18,6 +18,7 @@ import (
 type Resolver struct {
 	store    *db.Store
 	engine   *engine.Engine
+	accounts *auth.Service
 	sources  *alerts.Registry
 	notify   *notify.Registry
 	ai       *ai.Registry

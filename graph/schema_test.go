@@ -2,10 +2,12 @@ package graph
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -168,6 +170,35 @@ func TestMatrix(t *testing.T) {
 	}
 }
 
+// TestViewer compares what a caller is told they may do with the matrix.
+func TestViewer(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for caller, scopes := range callers {
+		var got struct{ Viewer struct{ Permissions []string } }
+		if err := json.Unmarshal(s.query(caller, `{ viewer { permissions } }`, nil).Data, &got); err != nil {
+			t.Fatal(err)
+		}
+		p := auth.Principal{Kind: auth.KindToken, ID: caller, Scopes: scopes}
+		n := 0
+		for key, scope := range auth.Matrix() {
+			if strings.Contains(key, " ") {
+				continue
+			}
+			may := scope == auth.Authenticated || p.Has(scope)
+			if slices.Contains(got.Viewer.Permissions, key) != may {
+				t.Errorf("%s: %s is told wrongly", caller, key)
+			}
+			if may {
+				n++
+			}
+		}
+		if len(got.Viewer.Permissions) != n || !slices.IsSorted(got.Viewer.Permissions) {
+			t.Errorf("%s: %d of %d permissions: %v", caller, len(got.Viewer.Permissions), n, got.Viewer.Permissions)
+		}
+	}
+}
+
 // someValue is a literal of the type, as small as can be: a refusal for its content is no refusal for lack of rights.
 func someValue(schema *ast.Schema, t *ast.Type) string {
 	if t.Elem != nil {
@@ -202,11 +233,22 @@ func leadingFields(schema *ast.Schema) []string {
 	for _, def := range schema.PossibleTypes["Node"] {
 		records[def.Name] = def.Name != "StageExecution"
 	}
+	// A type that is no record leads where its fields lead.
+	var leads func(name string, seen map[string]bool) bool
+	leads = func(name string, seen map[string]bool) bool {
+		name = strings.TrimSuffix(name, "Connection")
+		def := schema.Types[name]
+		if _, isRecord := records[name]; isRecord || seen[name] || def == nil {
+			return records[name]
+		}
+		seen[name] = true
+		return slices.ContainsFunc(def.Fields, func(f *ast.FieldDefinition) bool { return leads(f.Type.Name(), seen) })
+	}
 	var fields []string
 	for _, def := range schema.PossibleTypes["Node"] {
 		for _, f := range def.Fields {
 			raw := def.Name == "Delivery" && (f.Name == "body" || f.Name == "alerts")
-			if raw || records[strings.TrimSuffix(f.Type.Name(), "Connection")] {
+			if raw || leads(f.Type.Name(), map[string]bool{}) {
 				fields = append(fields, def.Name+"."+f.Name)
 			}
 		}

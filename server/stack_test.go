@@ -120,7 +120,7 @@ func newStack(t *testing.T) *stack {
 	front, err := server.New(server.Options{
 		Store: store, Engine: s.engine, Auth: s.auth, Log: log, Recheck: 20 * time.Millisecond,
 		GraphQL: graph.NewHandler(graph.Options{
-			Store: store, Engine: s.engine, Sources: options.Sources, Notify: options.Notify, AI: options.AI, Authenticate: s.auth.Confirm, Log: log,
+			Store: store, Engine: s.engine, Sources: options.Sources, Notify: options.Notify, AI: options.AI, Auth: s.auth, Authenticate: s.auth.Confirm, Log: log,
 		}),
 	})
 	must(t, err)
