@@ -74,6 +74,7 @@ func openApp(ctx context.Context, s settings, out io.Writer, log *slog.Logger) (
 	}
 	options := engineOptions(client, out)
 	options.Store, options.Hub, options.Sealer = store, hub, sealer
+	options.NotifyRetryFor, options.AlarmChannel = s.notifyRetryFor, s.alarmChannel
 	options.Workers, options.PublicURL, options.Log = s.workers, s.publicURL, log
 	options.HTTP, options.Heartbeat = client.HTTP(), s.heartbeat
 	options.Retain, options.Version = s.retain, versionName()

@@ -32,6 +32,8 @@ type settings struct {
 	bootstrapToken    string
 	allowPrivate      []string
 	workers           int
+	notifyRetryFor    time.Duration
+	alarmChannel      string
 	retain            engine.Retention
 	heartbeat         engine.Heartbeat
 	logLevel          slog.Level
@@ -67,6 +69,8 @@ func storeFlags() []cli.Flag {
 		text("secret-key", "PENSTOCK_SECRET_KEY", "32 bytes in base64 or hex, or a text of 32 characters or more, that encrypt stored secrets; better given as a file", "", databaseFlags),
 		text("secret-key-file", "PENSTOCK_SECRET_KEY_FILE", "file with the secret key (default on SQLite: <data dir>/secret.key, made at the first start)", "", databaseFlags),
 		text("allow-private-targets", "PENSTOCK_ALLOW_PRIVATE_TARGETS", "CIDRs and hosts that notifications and analysers may reach although private, separated by commas", "", generalFlags),
+		text("notify-retry-for", "PENSTOCK_NOTIFY_RETRY_FOR", "how long a message is tried whose notify node says no number of retries (default: 24h)", "", generalFlags),
+		text("alarm-channel", "PENSTOCK_ALARM_CHANNEL", "stored channel for alarms about other channels (default: default, else any that works)", "", generalFlags),
 		text("workers", "PENSTOCK_WORKERS", "stages that run at the same time (default: 256)", "", generalFlags),
 		text("log-level", "PENSTOCK_LOG_LEVEL", "debug, info, warn or error", "info", generalFlags),
 	}
@@ -131,6 +135,14 @@ func readSettings(c *cli.Command) (settings, error) {
 		s.databaseURL = "sqlite:" + filepath.Join(s.dataDir, "penstock.db")
 	case s.databaseURL == "sqlite:" || !isDatabase(s.databaseURL): // the URL may hold a password
 		problems = append(problems, errors.New("PENSTOCK_DATABASE_URL is neither sqlite:<path> nor postgres://…; for example PENSTOCK_DATABASE_URL=postgres://penstock@db.example.com/penstock"))
+	}
+	s.alarmChannel = c.String("alarm-channel")
+	if text := c.String("notify-retry-for"); text != "" {
+		age, ok := parseAge(text)
+		if !ok {
+			bad("PENSTOCK_NOTIFY_RETRY_FOR", text, "is not a duration", "24h")
+		}
+		s.notifyRetryFor = age
 	}
 	if text := c.String("workers"); text != "" {
 		n, err := strconv.Atoi(text)

@@ -263,7 +263,7 @@ func (s *services) Deliver(ctx context.Context, to Target, m notify.Message, upd
 	case err == nil:
 		attempt.Outcome, d.how = db.AttemptSent, passedWorked
 		msg.Status, msg.SentAt, msg.EndedAt, msg.ProviderID = db.NotificationSent, attempt.FinishedAt, time.Time{}, receipt.MessageID
-	case receipt.Status != 0 || !mayPass || neverLeft(err):
+	case receipt.MessageID == "" && (receipt.Status != 0 || !mayPass || neverLeft(err)):
 		attempt.Outcome, msg.MayHaveArrived = db.AttemptFailed, before
 	}
 	if err != nil && ctx.Err() == nil {

@@ -114,7 +114,7 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 		intakes:  make(chan *intakeJob, intakeBatch),
 		pulse:    make(chan chan struct{}),
 		stopping: make(chan struct{}), startedAt: now(),
-		troubled: make(chan struct{}, 1),
+		troubled:  make(chan struct{}, 1),
 		intakeLag: db.NewHistogram(.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60),
 	}
 	for _, outcome := range []string{deliveryAccepted, deliveryNoAlerts, deliveryRejected, deliveryUnavailable} {

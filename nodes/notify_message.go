@@ -29,7 +29,7 @@ type built struct {
 // do. The text is plain; drivers escape it.
 func compose(in engine.Input) built {
 	b := built{Message: notify.Message{
-		Key: in.Key, DedupKey: "penstock/" + cmp.Or(in.Run.IncidentID, in.Run.ID), Action: notify.Trigger,
+		Key: in.Key, DedupKey: dedupKey(in), Action: notify.Trigger,
 		Title: "Pipeline Notification: " + in.Run.Definition, Severity: alerts.Info, Source: "penstock", URL: in.Run.URL,
 		Tags:    map[string]string{"trace_id": in.Run.TraceID, "run_id": in.Run.ID, "pipeline_node": in.NodeID},
 		Context: map[string]any{"incident_id": orNull(in.Run.IncidentID), "source": in.Run.Source, "environment": in.Run.Environment},
@@ -51,6 +51,16 @@ func compose(in engine.Input) built {
 	}
 	b.Text = cmp.Or(strings.Join(sections, "\n\n"), "No message content")
 	return b
+}
+
+// dedupKey names what the message is about: an occurrence of an incident, so that a late resolve of one
+// does not end the next.
+func dedupKey(in engine.Input) string {
+	key := "penstock/" + cmp.Or(in.Run.IncidentID, in.Run.ID)
+	if n := number(in.Incident, "occurrence"); n > 1 {
+		key += "/" + strconv.Itoa(int(n))
+	}
+	return key
 }
 
 // findings are the texts of transformed values and analyses, newest first. What a nearer transform

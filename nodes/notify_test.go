@@ -332,6 +332,19 @@ func TestNotifyAboutAChannel(t *testing.T) {
 	}
 }
 
+// What ends one occurrence must not end the next.
+func TestNotifyDedupKey(t *testing.T) {
+	t.Parallel()
+	for occurrence, want := range map[string]string{"1": "penstock/incident-1", "2": "penstock/incident-1/2"} {
+		w := &nodetest.World{Channels: map[string]string{"ops": "pagerduty"}}
+		in := about(t, w)
+		in.Incident = nodetest.Object(t, strings.Replace(incident, "{", `{"occurrence": `+occurrence+`, `, 1))
+		if m, _ := send(t, `{"channel": "ops"}`, w, nodetest.With(in)); m.DedupKey != want {
+			t.Errorf("occurrence %s: %q, want %q", occurrence, m.DedupKey, want)
+		}
+	}
+}
+
 func TestNotifySkipped(t *testing.T) {
 	t.Parallel()
 	w := &nodetest.World{Channels: map[string]string{"ops": "slack"}, Skip: "It is over."}

@@ -2,6 +2,7 @@ package notify
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -19,6 +20,7 @@ import (
 type Post struct {
 	Method  string // "" is POST
 	URL     string
+	Path    string // what may be shown of the address behind the host; "" for none of it, it may be a secret
 	Header  http.Header
 	Body    any
 	Key     string           // idempotency key, sent as Idempotency-Key
@@ -52,13 +54,14 @@ func (d Deps) Do(ctx context.Context, p Post) (Receipt, []byte, error) {
 		// headers have no case, receivers see no difference.
 		req.Header["idempotency-key"] = []string{headerKey(p.Key)}
 	}
+	receipt := Receipt{Request: fmt.Sprintf("%s %s%s, %d bytes", method, req.URL.Host, cmp.Or(p.Path, "/…"), len(payload))}
 	resp, err := d.HTTP.Do(req)
 	if err != nil {
-		return Receipt{}, nil, outbound.Classify(err)
+		return receipt, nil, outbound.Classify(err)
 	}
 	// When reading fails after the status has come, the status still says what happened.
 	body, readErr := outbound.ReadBody(resp, 0)
-	receipt := Receipt{Status: resp.StatusCode, Response: Excerpt(body, p.Secrets...)}
+	receipt.Status, receipt.Response = resp.StatusCode, Excerpt(body, p.Secrets...)
 	if resp.StatusCode/100 == 2 {
 		return receipt, body, nil
 	}
@@ -80,7 +83,7 @@ func (d Deps) refused(resp *http.Response, answer string) error {
 	case status/100 == 3:
 		return fault.New(fault.Unprocessable, "The receiver answered with a redirect (%d), which is not followed. Set the final address.", status)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return fault.New(fault.Unprocessable, "The receiver refused the credentials (%d)%s", status, said)
+		return fault.Wrap(ErrCredentials, fault.Unprocessable, "The receiver refused the credentials (%d)%s", status, said)
 	case status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests || status/100 == 5:
 		after := outbound.RetryAfter(resp.Header, d.Now())
 		f := fault.New(fault.Unavailable, "The receiver could not take the message now (%d)%s", status, said)

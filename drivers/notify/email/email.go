@@ -104,6 +104,7 @@ func (d *driver) Send(ctx context.Context, m notify.Message) (notify.Receipt, er
 		return notify.Receipt{}, err
 	}
 	receipt, err := d.deliver(ctx, letter, to)
+	receipt.Request = fmt.Sprintf("mail by %s:%d to %d recipients, %d bytes", d.config.Host, d.config.Port, len(to), len(letter.raw))
 	receipt.Data = map[string]any{"message_id": letter.id, "thread": letter.thread}
 	return receipt, err
 }

@@ -41,7 +41,7 @@ func compose(m notify.Message, from *mail.Address, to []*mail.Address, now time.
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	msg.FromMailAddress(from)
 	msg.ToMailAddress(to...)
-	msg.Subject(notify.Cut(m.Summary(), subjectLimit))
+	msg.Subject(notify.Cut(subject(m), subjectLimit))
 	msg.SetDateWithValue(now.UTC())
 	msg.SetMessageIDWithValue(l.id)
 	if m.DedupKey != "" {
@@ -72,6 +72,14 @@ func compose(m notify.Message, from *mail.Address, to []*mail.Address, now time.
 	}
 	l.raw = raw.Bytes()
 	return l, nil
+}
+
+// subject begins with how bad it is, or that it is over.
+func subject(m notify.Message) string {
+	if m.Severity == "" || m.Resolved() {
+		return m.Summary()
+	}
+	return "[" + strings.ToUpper(string(m.Severity)) + "] " + m.Summary()
 }
 
 type view struct {

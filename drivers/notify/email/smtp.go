@@ -143,6 +143,9 @@ func (d *driver) answered(err error, what string) (notify.Receipt, error) {
 	}
 	receipt := notify.Receipt{Status: reply.Code, Response: notify.Excerpt([]byte(reply.Msg), d.config.Password)}
 	said := notify.Cut(notify.OneLine(receipt.Response), 300)
+	if reply.Code == 535 {
+		return receipt, fault.Wrap(notify.ErrCredentials, fault.Unprocessable, "The SMTP server refused %s (%d): %s", what, reply.Code, said)
+	}
 	if reply.Code >= 500 {
 		return receipt, fault.New(fault.Unprocessable, "The SMTP server refused %s (%d): %s", what, reply.Code, said)
 	}

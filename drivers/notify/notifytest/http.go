@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf16"
@@ -24,6 +25,10 @@ type Webhook struct {
 // Slack is an incoming webhook of Slack: it refuses what Slack refuses, else it answers "ok".
 type Slack struct{ *Webhook }
 
+// SlackApp is Slack's Web API, for chat.postMessage and chat.update: URL is the base_url, the bot token
+// is [Canary], and a channel "#name" has the id "C-name". It edits only what was posted before.
+type SlackApp struct{ *Webhook }
+
 // PagerDuty is the Events API v2: 202 for a valid event, 400 otherwise. URL is the base_url.
 type PagerDuty struct{ *Webhook }
 
@@ -32,6 +37,9 @@ func NewWebhook(t testing.TB) *Webhook { t.Helper(); return forTest(t, StartWebh
 
 // NewSlack starts a Slack for the time of a test.
 func NewSlack(t testing.TB) *Slack { t.Helper(); return forTest(t, StartSlack) }
+
+// NewSlackApp starts a SlackApp for the time of a test.
+func NewSlackApp(t testing.TB) *SlackApp { t.Helper(); return forTest(t, StartSlackApp) }
 
 // NewPagerDuty starts a PagerDuty for the time of a test.
 func NewPagerDuty(t testing.TB) *PagerDuty { t.Helper(); return forTest(t, StartPagerDuty) }
@@ -56,6 +64,44 @@ func StartSlack() (*Slack, error) {
 	}
 	w.URL += "/services/T0000/B0000/" + Canary
 	return &Slack{w}, nil
+}
+
+// StartSlackApp starts a SlackApp on a free port of 127.0.0.1. The caller closes it.
+func StartSlackApp() (*SlackApp, error) {
+	var lock sync.Mutex
+	posted := map[string]bool{} // "<channel>:<ts>"
+	w, err := start(func(r Request) Reply {
+		lock.Lock()
+		defer lock.Unlock()
+		var m struct{ Channel, TS string }
+		word := slackProblem(r.Body)
+		_ = json.Unmarshal(r.Body, &m) // slackProblem has looked
+		switch {
+		case r.Header.Get("Authorization") != "Bearer "+Canary:
+			word = "invalid_auth"
+		case word != "":
+		case m.Channel == "":
+			word = "channel_not_found"
+		case r.Path == "/chat.postMessage":
+			m.Channel = "C-" + strings.TrimPrefix(m.Channel, "#")
+			m.TS = fmt.Sprintf("1700000000.%06d", len(posted)+1)
+			posted[m.Channel+":"+m.TS] = true
+		case r.Path != "/chat.update":
+			word = "unknown_method"
+		case !posted[m.Channel+":"+m.TS]:
+			word = "message_not_found"
+		}
+		answer := map[string]any{"ok": true, "channel": m.Channel, "ts": m.TS}
+		if word != "" { // with 200 too, as Slack does
+			answer = map[string]any{"ok": false, "error": word}
+		}
+		body, _ := json.Marshal(answer)
+		return Reply{Status: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: string(body)}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &SlackApp{w}, nil
 }
 
 // StartPagerDuty starts a PagerDuty on a free port of 127.0.0.1. The caller closes it.

@@ -82,7 +82,7 @@ func (d *driver) Send(ctx context.Context, m notify.Message) (notify.Receipt, er
 		return notify.Receipt{}, err
 	}
 	receipt, answer, err := d.deps.Do(ctx, notify.Post{
-		URL: strings.TrimSuffix(d.config.BaseURL, "/") + "/v2/enqueue", Body: e, Key: m.Key, Secrets: []drivers.Secret{d.config.RoutingKey},
+		URL: strings.TrimSuffix(d.config.BaseURL, "/") + "/v2/enqueue", Path: "/v2/enqueue", Body: e, Key: m.Key, Secrets: []drivers.Secret{d.config.RoutingKey},
 	})
 	if err != nil {
 		return receipt, err

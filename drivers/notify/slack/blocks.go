@@ -24,7 +24,8 @@ const (
 )
 
 type message struct {
-	Channel     string       `json:"channel,omitempty"` // older webhooks may post elsewhere than configured
+	Channel     string       `json:"channel,omitempty"` // of an app; older webhooks may post elsewhere than configured
+	TS          string       `json:"ts,omitempty"`      // of the message to edit
 	Text        string       `json:"text"`              // what notifications and screen readers show
 	Mrkdwn      bool         `json:"mrkdwn"`            // of Text
 	Parse       string       `json:"parse"`
