@@ -38,6 +38,13 @@ const (
 
 // Decode returns data as map[string]any, []any, string, json.Number, bool or nil.
 func Decode(data []byte) (any, error) {
+	if value, ok := quick(data); ok {
+		return value, nil
+	}
+	return decode(data)
+}
+
+func decode(data []byte) (any, error) {
 	d := newDecoder(data)
 	if at := invalidUTF8(d.data); at >= 0 {
 		return nil, d.refuse(at, "the text is not valid UTF-8")
@@ -94,7 +101,10 @@ func (d *decoder) value() (any, error) {
 	case string:
 		return token, d.checkText(start, token)
 	case json.Number:
-		return token, d.checkNumber(start, string(token))
+		if problem := checkNumber(string(token)); problem != "" {
+			return nil, d.refuse(start, problem)
+		}
+		return token, nil
 	default: // bool, nil
 		return token, nil
 	}
@@ -167,19 +177,20 @@ func (d *decoder) checkText(start int, text string) error {
 	return nil
 }
 
-func (d *decoder) checkNumber(start int, number string) error {
+// checkNumber returns what is wrong with a number, "" if nothing.
+func checkNumber(number string) (problem string) {
 	if len(number) > maxNumber {
-		return d.refuse(start, fmt.Sprintf("the number is longer than %d characters", maxNumber))
+		return fmt.Sprintf("the number is longer than %d characters", maxNumber)
 	}
 	if i := strings.IndexAny(number, "eE"); i >= 0 {
 		if exponent, err := strconv.Atoi(number[i+1:]); err != nil || max(exponent, -exponent) > maxExponent {
-			return d.refuse(start, fmt.Sprintf("the number has an exponent beyond %d", maxExponent))
+			return fmt.Sprintf("the number has an exponent beyond %d", maxExponent)
 		}
 	}
 	if _, err := strconv.ParseFloat(number, 64); err != nil {
-		return d.refuse(start, "the number is larger than a 64-bit float can hold")
+		return "the number is larger than a 64-bit float can hold"
 	}
-	return nil
+	return ""
 }
 
 func (d *decoder) syntax(start int, err error) error {
