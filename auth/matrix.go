@@ -201,6 +201,8 @@ var matrix = map[string]Scope{
 	"POST /admin/validate":                      Read,
 	"POST /admin/draft":                         Read,
 	"POST /admin/dry-run":                       Edit,
+	"POST /admin/try-match":                     Read,
+	"POST /admin/try-schedule":                  Read,
 	"GET /admin/settings/":                      Read,
 	"POST /admin/settings/theme":                Authenticated,
 	"POST /admin/settings/channels/{name}/test": Edit,

@@ -9,6 +9,7 @@ import (
 	"penstock/db"
 	"penstock/drivers/notify"
 	"penstock/engine"
+	"penstock/fault"
 )
 
 const dryNodes = `[
@@ -89,5 +90,25 @@ func TestDryRun(t *testing.T) {
 				t.Errorf("incident %v (%v)", got.Incident, err)
 			}
 		})
+	})
+}
+
+func TestTryMatch(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		s.routed("all", `{"match":"true"}`)
+		s.decisions(body(alert{name: "Disk", host: "db-1"}, alert{name: "Load", host: "web-1"}))
+		got, err := s.TryMatch(t.Context(), "alert.host == 'db-1' && incident.host == alert.host", 50)
+		if err != nil || len(got) != 2 {
+			t.Fatalf("%v (%v)", got, err)
+		}
+		for _, tried := range got {
+			if hit := tried.Considered.Outcome == db.ConsideredMatched; hit != (tried.Alert.Host == "db-1") {
+				t.Errorf("%s: %+v", tried.Alert.Host, tried.Considered)
+			}
+		}
+		if _, err := s.TryMatch(t.Context(), "alert.host ==", 50); fault.Of(err).Code != fault.Unprocessable {
+			t.Errorf("a rule that does not compile: %v", err)
+		}
 	})
 }

@@ -57,6 +57,8 @@ func (s *Server) adminRoutes() []route {
 		{"POST /admin/validate", s.draftValidate},
 		{"POST /admin/draft", s.draftCheck},
 		{"POST /admin/dry-run", s.dryRun},
+		{"POST /admin/try-match", s.matchTry},
+		{"POST /admin/try-schedule", s.timesTry},
 		{"GET /admin/settings/", s.settings},
 		{"POST /admin/settings/theme", s.themeChoose},
 		{"POST /admin/settings/channels/{name}/test", s.channelTestForm},

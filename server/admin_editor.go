@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"penstock/auth"
 	"penstock/db"
@@ -72,6 +73,47 @@ func (s *Server) place(d *views.Draft, doc *definition.Document, down bool) {
 	}
 }
 
+// alertsTried is how many alerts a rule is tried on while somebody writes it.
+const alertsTried = 50
+
+// matchTry says which of the newest alerts a rule would have taken.
+func (s *Server) matchTry(w http.ResponseWriter, r *http.Request) error {
+	var in struct {
+		Match string `json:"match"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	tried, err := s.engine.TryMatch(r.Context(), in.Match, alertsTried)
+	if err != nil {
+		return err
+	}
+	answer := views.MatchTry{Alerts: []views.MatchedAlert{}}
+	for _, t := range tried {
+		answer.Alerts = append(answer.Alerts, views.MatchedAlert{
+			Name: t.Alert.Name, Host: t.Alert.Host, Severity: string(t.Alert.Severity), At: t.Alert.StartsAt,
+			Matched: t.Considered.Outcome == db.ConsideredMatched, Why: t.Considered.Detail,
+		})
+	}
+	return writeJSON(w, http.StatusOK, answer)
+}
+
+// timesShown is how many of a schedule's times are shown while somebody writes it.
+const timesShown = 5
+
+// timesTry says when a schedule would come round next.
+func (s *Server) timesTry(w http.ResponseWriter, r *http.Request) error {
+	var in definition.Schedule
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	times, err := in.Times()
+	if err != nil {
+		return fault.New(fault.Unprocessable, "%v", err)
+	}
+	return writeJSON(w, http.StatusOK, map[string][]time.Time{"times": times.Upcoming(time.Now(), timesShown)})
+}
+
 // samplesOffered is how many earlier runs a dry run can be tried with.
 const samplesOffered = 15
 
@@ -81,7 +123,7 @@ func (s *Server) editor(r *http.Request, name, definitionID, config string) (*vi
 	if err != nil {
 		return nil, err
 	}
-	e := &views.Editor{Name: name, Draft: d, DryRun: may(r, "POST /admin/dry-run"), Channels: []views.EditorChannel{}, Samples: []views.EditorSample{}}
+	e := &views.Editor{Name: name, Draft: d, DryRun: may(r, "POST /admin/dry-run"), Channels: []views.EditorChannel{}, Definitions: []string{}, Samples: []views.EditorSample{}}
 	for _, t := range s.engine.NodeTypes() {
 		e.Types = append(e.Types, views.EditorType{Name: t.Name, Icon: views.NodeIcon(t.Name)})
 	}
@@ -91,6 +133,15 @@ func (s *Server) editor(r *http.Request, name, definitionID, config string) (*vi
 	}
 	for _, ch := range channels {
 		e.Channels = append(e.Channels, views.EditorChannel{Name: ch.Name, Driver: ch.Driver})
+	}
+	definitions, err := s.store.ActiveDefinitions(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range definitions {
+		if d.Name != name {
+			e.Definitions = append(e.Definitions, d.Name)
+		}
 	}
 	runs, err := s.store.Runs(r.Context(), db.RunFilter{DefinitionID: definitionID, Page: db.Page{First: samplesOffered}})
 	if err != nil {

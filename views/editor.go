@@ -8,12 +8,13 @@ import (
 
 // Editor is what the script of the definition editor begins with. It is JSON in the page.
 type Editor struct {
-	Name     string          `json:"name"` // "" for a new definition
-	Types    []EditorType    `json:"types"`
-	Channels []EditorChannel `json:"channels"`
-	Samples  []EditorSample  `json:"samples"` // earlier runs, to try a draft with
-	Draft    Draft           `json:"draft"`
-	DryRun   bool            `json:"dry_run"` // the caller may try drafts
+	Name        string          `json:"name"` // "" for a new definition
+	Types       []EditorType    `json:"types"`
+	Channels    []EditorChannel `json:"channels"`
+	Definitions []string        `json:"definitions"` // others, that a node can run
+	Samples     []EditorSample  `json:"samples"`     // earlier runs, to try a draft with
+	Draft       Draft           `json:"draft"`
+	DryRun      bool            `json:"dry_run"` // the caller may try drafts
 }
 
 // EditorType is a node type; the published schema says the rest.
@@ -35,6 +36,21 @@ type EditorSample struct {
 	Source     string    `json:"source"`
 	Status     string    `json:"status"`
 	At         time.Time `json:"at"`
+}
+
+// MatchTry is what a rule says of stored alerts, the newest first.
+type MatchTry struct {
+	Alerts []MatchedAlert `json:"alerts"`
+}
+
+// MatchedAlert is an alert that a rule was tried on.
+type MatchedAlert struct {
+	Name     string    `json:"name"`
+	Host     string    `json:"host"`
+	Severity string    `json:"severity"`
+	At       time.Time `json:"at"`
+	Matched  bool      `json:"matched"`
+	Why      string    `json:"why,omitempty"` // it could not be asked
 }
 
 // Draft is what the server says about a document that is being edited.

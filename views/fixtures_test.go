@@ -82,7 +82,7 @@ var definition = views.DefinitionPage{
 	Page: frame("definitions", "disk"), Name: "disk", Description: hostile, Active: true, Version: 3, Config: "{\n  \"a\": \"</textarea>\"\n}", CanEdit: true, CanRun: true,
 	Checks: checks,
 	Editor: &views.Editor{
-		Name: "disk", Types: []views.EditorType{{Name: "ingest", Icon: "inbox"}}, Channels: []views.EditorChannel{{Name: "ops", Driver: hostile}},
+		Name: "disk", Types: []views.EditorType{{Name: "ingest", Icon: "inbox"}}, Channels: []views.EditorChannel{{Name: "ops", Driver: hostile}}, Definitions: []string{"enrich"},
 		Samples: []views.EditorSample{{Run: "r1", Definition: "disk", Source: hostile, Status: "failed", At: at}},
 		Draft:   views.Draft{Issues: []views.DraftIssue{{Severity: "error", Message: hostile, Path: "/a"}}, Boxes: []layout.Box{{X: 3, Y: 4}}, Lines: []views.DraftLine{}}, DryRun: true,
 	},

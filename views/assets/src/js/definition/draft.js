@@ -6,9 +6,10 @@ import { names } from "./names.js"
 import { targets, texts } from "./schema.js"
 
 export class Draft extends EventTarget {
-  constructor(schema, server, { name, channels }) {
+  constructor(schema, server, { name, channels, definitions }) {
     super()
     this.name = name
+    this.definitions = definitions
     this.schema = schema
     this.channels = channels
     this.issues = server.issues

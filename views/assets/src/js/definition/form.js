@@ -259,12 +259,14 @@ const widgets = {
       element.value = value ?? ""
     } }
   },
-  channel({ id, described, set }) {
-    const list = unique("channels")
-    const channels = this.draft.channels
-    const element = h("input.input", { id, type: "text", list, "aria-describedby": described, autocomplete: "off", spellcheck: "false", placeholder: channels.length ? "" : "No channel is stored yet", oninput: e => set(e.target.value || undefined) })
+  // A name that exists, or will.
+  named({ field, id, described, set }) {
+    const list = unique("names"), { format, default: usual } = field.schema
+    const known = format === "channel" ? this.draft.channels.map(channel => h("option", { value: channel.name, label: channel.driver }))
+      : (format === "definition" ? this.draft.definitions : Intl.supportedValuesOf("timeZone")).map(name => h("option", { value: name }))
+    const element = h("input.input", { id, type: "text", list, "aria-describedby": described, autocomplete: "off", spellcheck: "false", placeholder: usual, oninput: e => set(e.target.value || (field.required ? "" : undefined)) })
     const leaf = input(element)
-    leaf.element = h("div", {}, element, h("datalist", { id: list }, channels.map(channel => h("option", { value: channel.name, label: channel.driver }))))
+    leaf.element = h("div", {}, element, h("datalist", { id: list }, known))
     return leaf
   },
   secret({ id, described, set }) {

@@ -9,6 +9,7 @@ import { Form } from "./form.js"
 import { Graph } from "./graph.js"
 import { NodeForm, nodeActions } from "./inspector.js"
 import { List } from "./list.js"
+import { preview } from "./previews.js"
 import { Schema } from "./schema.js"
 import { placeOf } from "./text.js"
 import { Trial } from "./trial.js"
@@ -48,7 +49,7 @@ customElements.define("definition-editor", class extends HTMLElement {
   #build(server) {
     const { draft } = this
     this.trial = new Trial(draft, { name: server.name, samples: server.samples })
-    const help = (path, field) => this.#help(path, field)
+    const help = (path, field) => preview(draft, path, field)
     const palette = () => h("div.palette", { role: "group", "aria-label": "Add a node" }, this.schema.types.map(type => h("button.btn.btn-small", {
       type: "button", title: `${type.title}: ${type.about.split(". ")[0]}.`, draggable: "true", onclick: () => draft.add(type.name),
       ondragstart: event => { if (this.view === "graph") this.graph.dragNew(event, type.name); else event.preventDefault() },
@@ -162,8 +163,6 @@ customElements.define("definition-editor", class extends HTMLElement {
   }
 
   #focusInspector(at) { this.form?.focus(at) }
-
-  #help() { return null }
 
   #problems() {
     const { draft } = this

@@ -48,7 +48,7 @@ export function kindOf(schema, value) {
   switch (schema.type) {
     case "boolean": return "flag"
     case "integer": case "number": return "number"
-    case "string": return { cel: "expression", template: "template", channel: "channel", node: "node" }[schema.format] ?? (typeof value === "string" && value.includes("\n") ? "lines" : "text")
+    case "string": return { cel: "expression", template: "template", channel: "named", definition: "named", "time-zone": "named", node: "node" }[schema.format] ?? (typeof value === "string" && value.includes("\n") ? "lines" : "text")
     case "array":
       if (schema.items?.enum) return "several"
       if (schema.items?.format === "node") return "nodes"
