@@ -28,6 +28,12 @@ import (
 //go:embed examples
 var shipped embed.FS
 
+// presetTitles are the definitions of examples/presets in the order they are offered.
+var presetTitles = []struct{ name, title string }{
+	{"direct", "Direct"}, {"health-checked", "Health-checked"}, {"ai-analysed", "AI-analysed"}, {"full", "Full"},
+	{"local-monitor", "Local monitor"}, {"local-smart", "Local smart"},
+}
+
 func serveCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "serve",
@@ -120,9 +126,17 @@ func (a *app) start(ctx context.Context, public, ops net.Listener, out io.Writer
 }
 
 func (a *app) newServer(public, ops net.Listener) (*server.Server, error) {
+	var presets []server.Preset
+	for _, p := range presetTitles {
+		config, err := shipped.ReadFile("examples/presets/" + p.name + ".json")
+		if err != nil {
+			return nil, err
+		}
+		presets = append(presets, server.Preset{Name: p.name, Title: p.title, Config: config})
+	}
 	return server.New(server.Options{
 		Store: a.store, Engine: a.engine, Auth: a.auth, PublicURL: a.settings.publicURL, Hosts: a.settings.hosts, Log: a.log,
-		Public: public, Ops: ops,
+		Public: public, Ops: ops, Presets: presets,
 		GraphQL: graph.NewHandler(graph.Options{
 			Store: a.store, Engine: a.engine, Log: a.log, PublicURL: a.settings.publicURL,
 			Sources: a.options.Sources, Notify: a.options.Notify, AI: a.options.AI,

@@ -196,6 +196,8 @@ var matrix = map[string]Scope{
 	"GET /admin/definitions/{name}/":            Read,
 	"POST /admin/definitions/{name}/":           Edit,
 	"POST /admin/definitions/{name}/delete":     Edit,
+	"GET /admin/definitions/{name}/history":     Read,
+	"POST /admin/definitions/{name}/restore":    Edit,
 	"GET /admin/definitions/{name}/execute":     Operate,
 	"POST /admin/definitions/{name}/execute":    Operate,
 	"POST /admin/validate":                      Read,

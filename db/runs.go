@@ -18,6 +18,7 @@ type RunFilter struct {
 	Environment    string
 	DefinitionID   string
 	DefinitionName string
+	Version        int // of the definition, 0 for any
 	IncidentID     string
 	DeliveryID     string
 	ParentRunID    string
@@ -47,6 +48,9 @@ func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	equals(q, "rerun_of_run_id", f.RerunOfRunID)
 	equals(q, "trace_id", f.TraceID)
 	equals(q, "trigger_type", f.Trigger)
+	if f.Version != 0 {
+		q.Where("r.definition_version = ?", f.Version)
+	}
 	if !f.CreatedAfter.IsZero() {
 		q.Where("r.created_at >= ?", f.CreatedAfter)
 	}
@@ -62,6 +66,7 @@ func (f RunFilter) Matches(r *Run) bool {
 	return (len(f.Status) == 0 || slices.Contains(f.Status, r.Status)) &&
 		same(f.Source, r.Source) && same(f.Environment, r.Environment) &&
 		same(f.DefinitionID, r.DefinitionID) && same(f.DefinitionName, r.DefinitionName) &&
+		(f.Version == 0 || f.Version == r.DefinitionVersion) &&
 		same(f.IncidentID, r.IncidentID) && same(f.DeliveryID, r.DeliveryID) && same(f.ParentRunID, r.ParentRunID) && same(f.RerunOfRunID, r.RerunOfRunID) &&
 		same(f.TraceID, r.TraceID) && same(f.Trigger, r.Trigger) &&
 		(f.CreatedAfter.IsZero() || !r.CreatedAt.Before(f.CreatedAfter)) &&

@@ -17,21 +17,47 @@ import (
 	"penstock/views"
 )
 
-// starter is what the editor of a new definition begins with: valid, and small enough to change.
-const starter = `{
-  "version": "1.0",
-  "description": "",
-  "nodes": [
-    {"id": "ingest", "type": "ingest", "next": "look"},
-    {"id": "look", "type": "context", "config": {"include": ["cpu", "memory", "disk"]}, "required": false, "next": "analyse"},
-    {"id": "analyse", "type": "intelligence", "config": {"provider": "local"}, "required": false, "next": "tell"},
-    {"id": "tell", "type": "notify", "config": {"driver": "console"}}
-  ]
-}`
-
+// definitionNew begins with a preset, a copy of another definition, or the first preset.
 func (s *Server) definitionNew(w http.ResponseWriter, r *http.Request) error {
-	page := views.DefinitionPage{Page: s.frame(w, r, "definitions", "New definition"), New: true, Active: true, Config: starter, CanEdit: true}
+	page := views.DefinitionPage{Page: s.frame(w, r, "definitions", "New definition"), New: true, Active: true, CanEdit: true}
+	q := r.URL.Query()
+	if from := q.Get("from"); from != "" {
+		if !may(r, "GET /admin/definitions/{name}/") {
+			return fault.New(fault.Forbidden, "Copying a definition needs the scope read.")
+		}
+		def, err := s.store.Definition(r.Context(), from)
+		if err != nil {
+			return err
+		}
+		page.Name, page.Description, page.Config = def.Name+"-copy", def.Description, pretty(def.Config)
+		return s.definitionRender(w, r, http.StatusOK, page)
+	}
+	page.Preset = cmp.Or(q.Get("preset"), firstPreset(s.presets))
+	for _, preset := range s.presets {
+		if preset.Name == page.Preset {
+			page.Config = pretty(preset.Config)
+			page.Description = describe(preset.Config)
+		}
+	}
+	if page.Config == "" && q.Get("preset") != "" {
+		return fault.New(fault.NotFound, "There is no preset %q.", page.Preset)
+	}
+	page.Config = cmp.Or(page.Config, "{\n  \"version\": \"1.0\",\n  \"nodes\": []\n}")
 	return s.definitionRender(w, r, http.StatusOK, page)
+}
+
+func firstPreset(presets []Preset) string {
+	if len(presets) == 0 {
+		return ""
+	}
+	return presets[0].Name
+}
+
+// describe is what a document says of itself.
+func describe(config []byte) string {
+	var doc struct{ Description string }
+	_ = json.Unmarshal(config, &doc) // shipped with the program
+	return doc.Description
 }
 
 func (s *Server) definitionCreate(w http.ResponseWriter, r *http.Request) error {
@@ -153,6 +179,12 @@ func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code i
 			return err
 		}
 	}
+	if page.New {
+		for _, preset := range s.presets {
+			page.Presets = append(page.Presets, views.PresetCard{Name: preset.Name, Title: preset.Title, Description: describe(preset.Config)})
+		}
+	}
+	page.CanDuplicate = may(r, "GET /admin/definitions/new")
 	page.CanRun = may(r, "POST /admin/definitions/{name}/execute")
 	if !page.New {
 		versions, err := s.store.DefinitionVersions(ctx, id, db.Page{First: 10})
@@ -161,7 +193,7 @@ func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code i
 		}
 		page.MoreVersions = versions.HasNext
 		for _, v := range versions.Items {
-			page.Versions = append(page.Versions, views.VersionRow{Number: v.Number, Author: v.Author, Message: v.Message, CreatedAt: v.CreatedAt})
+			page.Versions = append(page.Versions, versionRow(&v))
 		}
 		if page.Schedules, err = s.scheduleRows(ctx, id); err != nil {
 			return err

@@ -85,8 +85,13 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 		Query: q.Get("q"), Status: q.Get("status"), Definition: q.Get("definition"), Trigger: q.Get("trigger"), Environment: q.Get("environment"),
 		Incident: q.Get("incident"),
 	}
+	version, err := versionNumber(r, "version", 0)
+	if err != nil {
+		return err
+	}
+	page.Version = version
 	filter := db.RunFilter{
-		Search: page.Query, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident, Page: pageOf(r),
+		Search: page.Query, Version: version, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident, Page: pageOf(r),
 	}
 	if page.Status != "" {
 		if !slices.Contains(runStatuses, db.RunStatus(page.Status)) {
@@ -112,7 +117,7 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Pager, page.New = pagerOf(r, list), fresh
 	page.Self, page.Poll = pollOf(r, list, func(run *db.Run) string { return run.ID })
-	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment+page.Incident != ""
+	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment+page.Incident != "" || version != 0
 	return s.render(w, r, http.StatusOK, views.Runs(page), views.ResultsFragment)
 }
 

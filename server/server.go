@@ -27,6 +27,7 @@ type Options struct {
 	PublicURL string       // absolute, without trailing slash; "" if none is configured
 	Hosts     []string     // further names under which people and machines reach the server
 	GraphQL   http.Handler // serves /graphql
+	Presets   []Preset     // what a new definition can begin with
 	Log       *slog.Logger // nil: discard
 
 	// Recheck is how often a live page looks whether its reader may still see it; 0: every 5 s.
@@ -36,11 +37,18 @@ type Options struct {
 	Public, Ops net.Listener
 }
 
+// Preset is a definition that a person can begin with.
+type Preset struct {
+	Name, Title string
+	Config      []byte
+}
+
 // Server answers HTTP.
 type Server struct {
 	store     *db.Store
 	engine    *engine.Engine
 	auth      *auth.Service
+	presets   []Preset
 	publicURL string
 	recheck   time.Duration
 	log       *slog.Logger
@@ -61,7 +69,7 @@ func New(o Options) (*Server, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		store: o.Store, engine: o.Engine, auth: o.Auth, publicURL: o.PublicURL, log: o.Log,
+		store: o.Store, engine: o.Engine, auth: o.Auth, presets: o.Presets, publicURL: o.PublicURL, log: o.Log,
 		recheck:   cmp.Or(o.Recheck, 5*time.Second),
 		listeners: [2]net.Listener{o.Public, o.Ops},
 	}

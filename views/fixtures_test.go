@@ -153,6 +153,7 @@ func pages() map[string]templ.Component {
 	flashed := frame("runs", "Runs")
 	flashed.Flash, flashed.Theme, flashed.Session = "Saved.", "dark", false
 	created := views.DefinitionPage{Page: frame("definitions", "New definition"), New: true, Active: true, Config: "{}", CanEdit: true, Editor: definition.Editor, Problem: "Name is taken.", Changed: true}
+	created.Presets = []views.PresetCard{{Name: "direct", Title: "Direct", Description: hostile}}
 	conflict := definition
 	conflict.Conflict, conflict.Changed = &views.Conflict{Version: 4, Author: "grace", Config: "{}"}, true
 	old := definition
@@ -188,11 +189,17 @@ func pages() map[string]templ.Component {
 		"definition-new":    views.Definition(created),
 		"conflict":          views.Definition(conflict),
 		"definition-old":    views.Definition(old),
-		"execute":           views.Execute(views.ExecutePage{Page: frame("definitions", "Run disk"), Name: "disk", Payload: "{}", Key: "KEY", Problem: "The payload is not valid JSON: look at line 1.", Samples: runRows}),
-		"run":               views.Run(views.RunPage{Page: frame("runs", "disk"), Head: head, Timeline: timeline, Graph: runGraph, Panel: panel, Log: logEntries, Cursor: 7, Messages: []views.Notification{message}, Why: delivery.Why}),
-		"run-ended":         views.Run(views.RunPage{Page: frame("runs", "disk"), Head: ended, Timeline: timeline, Graph: runGraph, Children: runRows}),
-		"settings":          views.Settings(settings),
-		"settings-viewer":   views.Settings(views.SettingsPage{Page: frame("settings", "Settings")}),
-		"update":            views.Update(views.RunUpdate{Head: head, Timeline: timeline, Changed: stages[1:2], Graph: runGraph, Log: logEntries[1:], More: []views.LogEntry{{ID: "log-1", Text: hostile}}}),
+		"history": views.History(views.HistoryPage{
+			Page: frame("definitions", "disk history"), Name: "disk", Newest: 3, From: 2, To: 3, CanEdit: true,
+			Versions: []views.VersionRow{{Number: 3, Author: "ada", Message: hostile, CreatedAt: at}, {Number: 2, CreatedAt: at}},
+			Lines:    []views.DiffLine{{Kind: views.DiffGap}, {Kind: views.DiffRemoved, Old: 4, Text: hostile}, {Kind: views.DiffAdded, New: 4, Text: "b"}, {Kind: views.DiffGap}, {Kind: views.DiffSame, Old: 9, New: 9, Text: "c"}},
+			Graph:    &views.Graph{Label: "What has changed in the graph", Nodes: []views.GraphNode{{ID: "a", Type: "ingest", Status: "added"}, {ID: "b", Type: "notify", Status: "removed", Off: true}}, Edges: []views.GraphEdge{{From: "a", To: "b", State: "off"}}},
+		}),
+		"execute":         views.Execute(views.ExecutePage{Page: frame("definitions", "Run disk"), Name: "disk", Payload: "{}", Key: "KEY", Problem: "The payload is not valid JSON: look at line 1.", Samples: runRows}),
+		"run":             views.Run(views.RunPage{Page: frame("runs", "disk"), Head: head, Timeline: timeline, Graph: runGraph, Panel: panel, Log: logEntries, Cursor: 7, Messages: []views.Notification{message}, Why: delivery.Why}),
+		"run-ended":       views.Run(views.RunPage{Page: frame("runs", "disk"), Head: ended, Timeline: timeline, Graph: runGraph, Children: runRows}),
+		"settings":        views.Settings(settings),
+		"settings-viewer": views.Settings(views.SettingsPage{Page: frame("settings", "Settings")}),
+		"update":          views.Update(views.RunUpdate{Head: head, Timeline: timeline, Changed: stages[1:2], Graph: runGraph, Log: logEntries[1:], More: []views.LogEntry{{ID: "log-1", Text: hostile}}}),
 	}
 }

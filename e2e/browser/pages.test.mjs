@@ -19,7 +19,7 @@ before(async () => {
     ["overview", "/admin/"], ["incidents", "/admin/incidents"], ["incident", `/admin/incidents/${incident}`],
     ["runs", "/admin/runs"], ["run", `/admin/runs/${run}`], ["definitions", "/admin/definitions"],
     ["definition-new", "/admin/definitions/new"], ["definition", "/admin/definitions/default"],
-    ["execute", "/admin/definitions/default/execute"], ["settings", "/admin/settings"],
+    ["history", "/admin/definitions/default/history"], ["execute", "/admin/definitions/default/execute"], ["settings", "/admin/settings"],
   )
 })
 

@@ -8,6 +8,7 @@ import { branch, kindOf, resolve } from "./schema.js"
 import { get, pointer, print, read } from "./text.js"
 
 const own = ["id", "type"] // the head of a node's form edits these
+export const documentHead = ["version", "nodes", "description"] // of a document: seen elsewhere
 
 // Form edits the value at root in the draft, by its schema.
 export class Form {

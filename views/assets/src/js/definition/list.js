@@ -2,13 +2,15 @@
 // and small screens; the same draft is behind it.
 import { icon } from "../icon.js"
 import { action, h } from "./dom.js"
+import { documentHead, Form } from "./form.js"
 import { NodeForm, nodeActions } from "./inspector.js"
 
 export class List {
   constructor(draft, { palette, help }) {
     Object.assign(this, { draft, help, items: new Map() })
     this.list = h("ol.node-list")
-    this.element = h("div.list-view", {}, this.list, h("div.list-add", {}, h("span.label", {}, "Add a node"), palette()))
+    this.pipeline = h("details.pipeline", { ontoggle: () => this.#whole() }, h("summary", {}, "Triggers and defaults"))
+    this.element = h("div.list-view", {}, this.pipeline, this.list, h("div.list-add", {}, h("span.label", {}, "Add a node"), palette()))
     draft.on("change check", () => this.update())
     draft.on("select", () => this.#openSelected())
   }
@@ -20,6 +22,7 @@ export class List {
   update() {
     if (!this.visible) return
     const { draft } = this, seen = new Set()
+    this.#whole()
     for (const [id, item] of this.items) {
       if (!item.form || item.form.id === id) continue // renamed: the form knows its node
       this.items.delete(id)
@@ -36,6 +39,14 @@ export class List {
     rows.forEach((row, i) => { if (this.list.children[i] !== row) this.list.insertBefore(row, this.list.children[i] ?? null) })
     while (this.list.children.length > rows.length) this.list.lastChild.remove()
     if (!rows.length) this.list.replaceChildren(h("li.empty", {}, h("p", {}, "No nodes yet. Add the first one below.")))
+  }
+
+  // #whole is what holds for the whole document.
+  #whole() {
+    if (!this.pipeline.open || this.draft.broken) return
+    if (this.form) { this.form.update(); return }
+    this.form = new Form(this.draft, { root: [], schema: this.draft.schema.document, skip: documentHead, help: this.help })
+    this.pipeline.append(this.form.element)
   }
 
   #item(id) {

@@ -5,7 +5,7 @@ import { icon } from "../icon.js"
 import { jsonView, mark } from "./code.js"
 import { action, h } from "./dom.js"
 import { Draft } from "./draft.js"
-import { Form } from "./form.js"
+import { documentHead, Form } from "./form.js"
 import { Graph } from "./graph.js"
 import { NodeForm, nodeActions } from "./inspector.js"
 import { List } from "./list.js"
@@ -146,7 +146,7 @@ customElements.define("definition-editor", class extends HTMLElement {
         this.inspector.replaceChildren(this.head = h("header"), this.form.element)
         this.#headline(id)
       } else {
-        this.form = new Form(draft, { root: [], schema: draft.schema.document, skip: ["version", "nodes", "description"], help: this.help })
+        this.form = new Form(draft, { root: [], schema: draft.schema.document, skip: documentHead, help: this.help })
         this.inspector.replaceChildren(h("header", {}, h("h2", {}, "Pipeline")), h("p.muted", {}, "Open a node to change it. Drag from the end of a node to connect it, or use Next in its settings."), this.form.element)
       }
     }
