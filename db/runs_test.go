@@ -251,3 +251,27 @@ func TestRetryRun(t *testing.T) {
 		}
 	})
 }
+
+func TestRunsPerHour(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		var runs []db.Run
+		for i, after := range []time.Duration{-2 * time.Hour, 0, time.Minute, time.Hour} {
+			r := newRun()
+			r.ID, r.CreatedAt = fmt.Sprintf("run-%d", i), at.Truncate(time.Hour).Add(after)
+			if i == 1 {
+				r.Status = db.RunFailed
+			}
+			runs = append(runs, r)
+		}
+		must(t, s.Accept(t.Context(), db.Acceptance{Runs: runs}))
+		got := map[string][2]int{}
+		for _, h := range value(s.RunsPerHour(t.Context(), at.Truncate(time.Hour)))(t) {
+			got[h.Hour] = [2]int{h.Total, h.Failed}
+		}
+		first, next := at.Truncate(time.Hour).Format("2006-01-02 15"), at.Truncate(time.Hour).Add(time.Hour).Format("2006-01-02 15")
+		if len(got) != 2 || got[first] != [2]int{2, 1} || got[next] != [2]int{1, 0} {
+			t.Errorf("by hour: %v", got)
+		}
+	})
+}

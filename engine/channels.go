@@ -160,6 +160,9 @@ func (e *Engine) usersOf(ctx context.Context, uses func(node gjson.Result) bool)
 	}
 }
 
+// ChannelKinds are the drivers that a channel can have.
+func (e *Engine) ChannelKinds() []drivers.Kind[notify.Driver] { return e.o.Notify.All() }
+
 // TestChannel sends a test message through the channel and records the outcome. The receipt comes
 // back with the error too when the receiver answered.
 func (e *Engine) TestChannel(ctx context.Context, name string) (notify.Receipt, error) {

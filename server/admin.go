@@ -64,6 +64,20 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/settings/", s.settings},
 		{"POST /admin/settings/theme", s.themeChoose},
 		{"POST /admin/settings/channels/{name}/test", s.channelTestForm},
+		{"GET /admin/settings/channels/new", s.channelNew},
+		{"POST /admin/settings/channels/new", s.channelSave},
+		{"GET /admin/settings/channels/{name}/", s.channelPage},
+		{"POST /admin/settings/channels/{name}/", s.channelSave},
+		{"POST /admin/settings/channels/{name}/delete", s.channelDeleteForm},
+		{"GET /admin/settings/schedules/", s.schedulePage},
+		{"GET /admin/settings/tokens/", s.tokenPage},
+		{"POST /admin/settings/tokens/", s.tokenMake},
+		{"POST /admin/settings/tokens/{name}/revoke", s.tokenRevokeForm},
+		{"GET /admin/settings/users/", s.userPage},
+		{"POST /admin/settings/users/", s.userAdd},
+		{"POST /admin/settings/users/{name}/role", s.userRole},
+		{"POST /admin/settings/users/{name}/disable", s.userDisable},
+		{"POST /admin/settings/users/{name}/enable", s.userEnable},
 	}
 }
 
@@ -113,6 +127,9 @@ var flashes = map[string]string{
 	"closed":   "Incident closed.",
 	"reopened": "Incident reopened.",
 	"noted":    "Note added.",
+
+	"channel-saved": "Channel saved. Send a test to see that it works.", "channel-deleted": "Channel deleted.", "token-revoked": "Token revoked.",
+	"user-added": "User added.", "user-changed": "User changed.",
 	"replayed": "The delivery was sent through again.",
 	"tested":   "The test message was sent.",
 	"theme":    "Appearance changed.",
@@ -121,7 +138,7 @@ var flashes = map[string]string{
 // frame fills what the layout needs.
 func (s *Server) frame(w http.ResponseWriter, r *http.Request, section, title string) views.Page {
 	p, _ := auth.From(r.Context())
-	page := views.Page{Title: title, Section: section, User: p.Name, Session: p.Kind == auth.KindSession}
+	page := views.Page{Title: title, Section: section, User: p.Name, Admin: isAdmin(r), Session: p.Kind == auth.KindSession}
 	if c, err := r.Cookie(themeCookie); err == nil && slices.Contains([]string{"light", "dark"}, c.Value) {
 		page.Theme = c.Value
 	}

@@ -59,6 +59,9 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 	if page.Latest, err = s.runRows(ctx, db.RunFilter{Page: db.Page{First: 10}}); err != nil {
 		return err
 	}
+	if err := s.fillHealth(r, &page); err != nil {
+		return err
+	}
 	return s.render(w, r, http.StatusOK, views.Overview(page), views.ResultsFragment)
 }
 

@@ -21,8 +21,8 @@ func (s *Server) settings(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) settingsRender(w http.ResponseWriter, r *http.Request, only, receipt string) error {
 	ctx := r.Context()
 	page := views.SettingsPage{
-		Page: s.frame(w, r, "settings", "Settings"), Address: s.address(r),
-		CanTest: may(r, "POST /admin/settings/channels/{name}/test"), ShowTokens: isAdmin(r),
+		Page:    s.frame(w, r, "settings", "Settings"),
+		CanTest: may(r, "POST /admin/settings/channels/{name}/test"),
 	}
 	channels, err := s.store.Channels(ctx)
 	if err != nil {
@@ -51,15 +51,6 @@ func (s *Server) settingsRender(w http.ResponseWriter, r *http.Request, only, re
 			row.Receipt = receipt
 		}
 		page.Channels = append(page.Channels, row)
-	}
-	if page.ShowTokens && only == "" {
-		tokens, err := s.store.Tokens(ctx)
-		if err != nil {
-			return err
-		}
-		for _, t := range tokens {
-			page.Tokens = append(page.Tokens, tokenRow(t))
-		}
 	}
 	return s.render(w, r, http.StatusOK, views.Settings(page), views.ChannelFragment)
 }

@@ -21,31 +21,12 @@ func (s *Server) fillStory(ctx context.Context, inc *db.Incident, alerts []db.Al
 		return err
 	}
 	page.Why = why.Answer
-	repeats := 0
-	for _, d := range why.Decisions {
-		if d.Outcome == db.DecisionRepeat {
-			repeats++
-			continue
-		}
-		v := decisionOf(d)
-		page.Story = append(page.Story, views.Happening{At: d.CreatedAt, Icon: "git-branch", Decision: &v})
-	}
-	for _, a := range alerts {
-		page.Story = append(page.Story, alertHappenings(a)...)
-	}
-	runs, err := s.store.Runs(ctx, db.RunFilter{IncidentID: inc.ID, Page: db.Page{First: storyLimit}})
+	actions, err := s.store.IncidentActionsByIncident(ctx, []string{inc.ID})
 	if err != nil {
 		return err
 	}
-	for i, run := range runs.Items {
-		row := runRowOf(&run)
-		row.Incident = inc.Title
-		if i < runsShown {
-			page.Runs = append(page.Runs, row)
-		}
-		page.Story = append(page.Story, views.Happening{
-			At: run.CreatedAt, Icon: "activity", Text: fmt.Sprintf("%s ran", run.DefinitionName), URL: views.RunURL(run.ID), Run: &row,
-		})
+	for _, a := range actions[inc.ID] {
+		page.Story = append(page.Story, actionHappening(a))
 	}
 	messages, err := s.store.Notifications(ctx, db.NotificationFilter{IncidentID: inc.ID, Page: db.Page{First: storyLimit}})
 	if err != nil {
@@ -62,13 +43,33 @@ func (s *Server) fillStory(ctx context.Context, inc *db.Incident, alerts []db.Al
 		}
 		page.Story = append(page.Story, views.Happening{At: at, Icon: "send", Notification: &told[i]})
 	}
-	actions, err := s.store.IncidentActionsByIncident(ctx, []string{inc.ID})
+	runs, err := s.store.Runs(ctx, db.RunFilter{IncidentID: inc.ID, Page: db.Page{First: storyLimit}})
 	if err != nil {
 		return err
 	}
-	for _, a := range actions[inc.ID] {
-		page.Story = append(page.Story, actionHappening(a))
+	for i, run := range runs.Items {
+		row := runRowOf(&run)
+		row.Incident = inc.Title
+		if i < runsShown {
+			page.Runs = append(page.Runs, row)
+		}
+		page.Story = append(page.Story, views.Happening{
+			At: run.CreatedAt, Icon: "activity", Text: fmt.Sprintf("%s ran", run.DefinitionName), URL: views.RunURL(run.ID), Run: &row,
+		})
 	}
+	repeats := 0
+	for _, d := range why.Decisions {
+		if d.Outcome == db.DecisionRepeat {
+			repeats++
+			continue
+		}
+		v := decisionOf(d)
+		page.Story = append(page.Story, views.Happening{At: d.CreatedAt, Icon: "git-branch", Decision: &v})
+	}
+	for _, a := range alerts {
+		page.Story = append(page.Story, alertHappenings(a)...)
+	}
+	// Of what happened at the same moment, the latter comes first too.
 	slices.SortStableFunc(page.Story, func(a, b views.Happening) int { return b.At.Compare(a.At) })
 	page.StoryCut = runs.HasNext || messages.HasNext || len(why.Decisions)-repeats >= storyLimit/2
 	return nil

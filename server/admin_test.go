@@ -58,6 +58,7 @@ func TestPages(t *testing.T) {
 		"/admin/incidents", "/admin/incidents?status=all", "/admin/incidents/" + incident, "/admin/definitions", "/admin/definitions?state=inactive",
 		"/admin/alerts", "/admin/alerts?status=all&severity=critical", "/admin/alerts/" + alertID, "/admin/deliveries", "/admin/deliveries/" + deliveryID, "/admin/notifications", "/admin/notifications?status=failed",
 		"/admin/definitions/new", "/admin/definitions/disk", "/admin/definitions/disk?version=1", "/admin/definitions/disk/execute", "/admin/settings",
+		"/admin/settings/channels/new", "/admin/settings/channels/new?driver=generic", "/admin/settings/channels/hook", "/admin/settings/tokens", "/admin/settings/users", "/admin/settings/schedules",
 	} {
 		t.Run(path, func(t *testing.T) {
 			a := s.do(request{path: path, as: auth.Admin})
@@ -71,7 +72,7 @@ func TestPages(t *testing.T) {
 				t.Error("not a whole page, or text of an alert became markup")
 			}
 			part := s.do(request{path: path, as: auth.Admin, header: http.Header{"Hx-Request": {"true"}}})
-			if !strings.Contains(path, "execute") && path != "/admin/alerts/"+alertID && path != "/admin/deliveries/"+deliveryID && (part.body == "" || strings.Contains(part.body, "<html")) {
+			if !strings.Contains(path, "execute") && !strings.Contains(path, "/settings/") && path != "/admin/alerts/"+alertID && path != "/admin/deliveries/"+deliveryID && (part.body == "" || strings.Contains(part.body, "<html")) {
 				t.Errorf("HTMX gets %.80q, want a fragment", part.body)
 			}
 		})
@@ -214,6 +215,58 @@ func TestIncidentPages(t *testing.T) {
 	}
 	if viewer := s.do(request{path: "/admin/definitions", as: auth.Read}); strings.Contains(viewer.body, "New definition") {
 		t.Error("a viewer is offered what the matrix refuses")
+	}
+}
+
+func TestSettingsForms(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	post := func(path string, values url.Values, want int) answer {
+		t.Helper()
+		a := s.form(path, auth.Admin, values, false)
+		if a.status != want {
+			t.Fatalf("POST %s %v: %d %.400s", path, values, a.status, a.body)
+		}
+		return a
+	}
+	hook := url.Values{"driver": {"generic"}, "name": {"hook"}, "active": {"yes"}, "config.endpoint": {"https://hook.example/"}, "config.headers": {"Authorization: Bearer hunter2\nX-Team: db"}}
+	post("/admin/settings/channels/new", hook, http.StatusSeeOther)
+	post("/admin/settings/channels/new", hook, http.StatusConflict)
+	page := s.do(request{path: "/admin/settings/channels/hook", as: auth.Admin})
+	if strings.Contains(page.body, "hunter2") || !strings.Contains(page.body, "Authorization: [secret]") || !strings.Contains(page.body, "https://hook.example/") {
+		t.Error("the form shows a secret, or not what is stored")
+	}
+	post("/admin/settings/channels/hook", url.Values{"driver": {"generic"}, "config.endpoint": {"https://hook.example/"}, "config.headers": {"Authorization: [secret]"}}, http.StatusSeeOther)
+	c, err := s.store.Channel(t.Context(), "hook")
+	must(t, err)
+	if c.IsActive || !strings.Contains(string(c.Config), "Authorization") || strings.Contains(string(c.Config), "X-Team") {
+		t.Errorf("stored: active %v, %s", c.IsActive, c.Config)
+	}
+	if a := post("/admin/settings/channels/hook", url.Values{"driver": {"generic"}, "config.endpoint": {"ftp://x"}, "config.method": {"DANCE"}}, http.StatusUnprocessableEntity); !strings.Contains(a.body, "Not saved") {
+		t.Error("a refused form does not say so")
+	}
+	post("/admin/settings/channels/hook/delete", url.Values{"confirm": {"other"}}, http.StatusBadRequest)
+	post("/admin/settings/channels/hook/delete", url.Values{"confirm": {"hook"}}, http.StatusSeeOther)
+
+	made := post("/admin/settings/tokens", url.Values{"name": {"sender"}, "scope": {"ingest"}}, http.StatusCreated)
+	secret := regexp.MustCompile(`id="made">([^<]+)<`).FindStringSubmatch(made.body)
+	if secret == nil || !strings.Contains(made.body, "/webhooks/alertmanager") || strings.Count(made.body, secret[1]) != 3 {
+		t.Fatal("the token and the configurations with it are not shown")
+	}
+	if again := s.do(request{path: "/admin/settings/tokens", as: auth.Admin}); strings.Contains(again.body, secret[1]) || !strings.Contains(again.body, "sender") {
+		t.Error("the token is shown a second time, or not listed")
+	}
+	post("/admin/settings/tokens", url.Values{"name": {"nothing"}}, http.StatusBadRequest)
+	post("/admin/settings/tokens/sender/revoke", nil, http.StatusSeeOther)
+
+	post("/admin/settings/users", url.Values{"name": {"ann"}, "password": {"correct horse battery"}, "role": {"viewer"}}, http.StatusSeeOther)
+	post("/admin/settings/users", url.Values{"name": {"bob"}, "password": {"x"}, "role": {"viewer"}}, http.StatusBadRequest)
+	post("/admin/settings/users/ann/role", url.Values{"role": {"editor"}}, http.StatusSeeOther)
+	post("/admin/settings/users/ann/disable", nil, http.StatusSeeOther)
+	u, err := s.store.UserByName(t.Context(), "ann")
+	must(t, err)
+	if u.Role != "editor" || u.DisabledAt.IsZero() {
+		t.Errorf("stored %+v", u)
 	}
 }
 

@@ -89,12 +89,14 @@ func (s *Server) tokenCreate(w http.ResponseWriter, r *http.Request) error {
 	}{NewTokenDetail(t), secret})
 }
 
+var errOwnToken = fault.New(fault.Conflict, "This is the token you are using. Revoke it with another one.")
+
 // tokenRevoke takes a name or an id.
 func (s *Server) tokenRevoke(w http.ResponseWriter, r *http.Request) error {
 	p, _ := auth.From(r.Context())
 	name := r.PathValue("name")
 	if p.Kind == auth.KindToken && (name == p.ID || name == p.Name) {
-		return fault.New(fault.Conflict, "This is the token you are using. Revoke it with another one.")
+		return errOwnToken
 	}
 	if err := s.auth.RevokeToken(r.Context(), name); err != nil {
 		return err

@@ -17,7 +17,7 @@ func later(d time.Duration) time.Time { return at.Add(d) }
 const hostile = `"><svg onload=alert(1)> <hx-partial hx-get="/x"> {{ 1 }} 'é`
 
 func frame(section, title string) views.Page {
-	return views.Page{Title: title, Section: section, User: "ada", Session: true}
+	return views.Page{Title: title, Section: section, User: "ada", Admin: true, Session: true}
 }
 
 var runRows = []views.RunRow{
@@ -136,7 +136,7 @@ var delivery = views.DeliveryPage{
 }
 
 var settings = views.SettingsPage{
-	Page: frame("settings", "Settings"), CanTest: true, ShowTokens: true,
+	Page: frame("settings", "Settings"), CanTest: true,
 	Sources: []views.SourceRow{
 		{Name: "berlin", Driver: "alertmanager", Description: hostile, State: "silent", Expected: 5 * time.Minute, LastReceivedAt: at},
 		{Name: "anything", State: "active"},
@@ -145,7 +145,6 @@ var settings = views.SettingsPage{
 		{Name: "ops-slack", Driver: "slack", Description: hostile, Active: true, State: "failed", TestedAt: at, TestError: "Slack answered invalid_token."},
 		{Name: "default", Driver: "console", State: "untested"},
 	},
-	Tokens: []views.TokenRow{{Name: "alertmanager", Prefix: "pst_abcd", State: "active", Scopes: []string{"ingest"}, CreatedBy: "ada", CreatedAt: at}},
 }
 
 // pages is every page in the states that differ.
@@ -201,5 +200,11 @@ func pages() map[string]templ.Component {
 		"settings":        views.Settings(settings),
 		"settings-viewer": views.Settings(views.SettingsPage{Page: frame("settings", "Settings")}),
 		"update":          views.Update(views.RunUpdate{Head: head, Timeline: timeline, Changed: stages[1:2], Graph: runGraph, Log: logEntries[1:], More: []views.LogEntry{{ID: "log-1", Text: hostile}}}),
+		"tokens":          views.Tokens(views.TokensPage{Page: frame("settings", "API tokens"), Made: "pst_secret", MadeFor: "The token " + hostile, Address: "http://localhost", Scopes: []views.Option{{Value: "ingest", Label: "ingest: send alerts"}}, Tokens: []views.TokenRow{{Name: "alertmanager", Prefix: "pst_abcd", State: "active", Scopes: []string{"ingest"}, CreatedBy: "ada", CreatedAt: at, CanRevoke: true}}}),
+		"users":           views.Users(views.UsersPage{Page: frame("settings", "Users"), Problem: hostile, Users: []views.UserRow{{Name: hostile, Role: "viewer", State: "active", CreatedAt: at}, {Name: "grace", Role: "admin", State: "inactive", CreatedAt: at}}}),
+		"schedules":       views.Schedules(views.SchedulesPage{Page: frame("settings", "Schedules"), Rows: []views.ScheduleRow{{Definition: "disk", Cron: "*/5 * * * *", TimeZone: "Europe/Berlin", State: "active", Next: []time.Time{at, later(time.Hour)}, LastRunID: head.ID, LastAt: at, SkipReason: hostile}}}),
+		"schedules-none":  views.Schedules(views.SchedulesPage{Page: frame("settings", "Schedules")}),
+		"channel-new":     views.Channel(views.ChannelPage{Page: frame("settings", "New channel"), New: true, Kinds: []views.Option{{Value: "slack", Label: "Slack"}}}),
+		"channel":         views.Channel(views.ChannelPage{Page: frame("settings", "ops"), Name: "ops", Driver: "email", Description: hostile, Active: true, State: "failed", Error: hostile, Problem: hostile, Fields: []views.FormField{{Name: "host", Title: "Host", Hint: hostile, Kind: "text", Value: hostile}, {Name: "password", Title: "Password", Kind: "secret", Stored: true}, {Name: "port", Title: "Port", Kind: "number", Value: "25", Problem: hostile}, {Name: "tls", Title: "TLS", Kind: "select", Value: "none", Options: []views.Option{{Value: "none", Label: "none"}}}, {Name: "to", Title: "To", Kind: "lines", Value: hostile}, {Name: "x", Title: "X", Kind: "check", Value: "true"}}}),
 	}
 }

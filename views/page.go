@@ -12,6 +12,7 @@ type Page struct {
 	Title   string
 	Section string // overview, incidents, runs, definitions, settings
 	User    string
+	Admin   bool   // the user may do everything
 	Session bool   // the user can sign out; false for API tokens
 	Flash   string // what the change that led here did, "" for nothing
 	Theme   string // light, dark, or "" as the system says
@@ -193,6 +194,12 @@ func AlertURL(id string) string { return "/admin/alerts/" + url.PathEscape(id) }
 
 // DeliveryURL is the page of a delivery.
 func DeliveryURL(id string) string { return "/admin/deliveries/" + url.PathEscape(id) }
+
+// ChannelURL is the page of a channel.
+func ChannelURL(name string) string { return "/admin/settings/channels/" + url.PathEscape(name) }
+
+// UserURL begins the addresses of what is done with a user.
+func UserURL(name string) string { return "/admin/settings/users/" + url.PathEscape(name) }
 
 // safeLink returns the address if a person may follow it from text that strangers wrote: absolute,
 // http or https, with a plain host name; else "" and it is shown as text.
