@@ -216,7 +216,7 @@ func summary(decisions []db.Decision) string {
 	}{
 		{db.DecisionStarted, "1 change started a pipeline", "%d changes started pipelines"},
 		{db.DecisionNoRoute, "1 change matched no active definition (no_route)", "%d changes matched no active definition (no_route)"},
-		{db.DecisionRepeat, "1 delivery brought nothing new", "%d deliveries brought nothing new"},
+		{db.DecisionRepeat, "1 repeat changed nothing", "%d repeats changed nothing"},
 		{db.DecisionNothingToResolve, "1 resolve was of a problem that nobody had reported", "%d resolves were of problems that nobody had reported"},
 	} {
 		n := counts[part.outcome]
