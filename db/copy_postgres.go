@@ -181,4 +181,3 @@ func isUndefinedTable(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && e.Code == "42P01"
 }
-

@@ -130,7 +130,7 @@ func (s *sqliteSide) insert(ctx context.Context, t table, rows iter.Seq2[[]any, 
 	if err != nil {
 		return err
 	}
-	defer insert.Close()
+	defer func() { _ = insert.Close() }()
 	values := make([]any, len(t.columns))
 	for row, err := range rows {
 		if err != nil {

@@ -151,6 +151,7 @@ func fillTable(t *testing.T, conn *sql.DB, table string) error {
 		allowed["status"] = "running"
 	}
 	rows := value(conn.QueryContext(t.Context(), "SELECT column_name, data_type, is_nullable = 'YES', is_identity = 'YES' FROM information_schema.columns WHERE table_name = $1 AND table_schema = current_schema()", table))(t)
+	defer rows.Close()
 	var names []string
 	values := make([][]string, rowsPerTable)
 	for rows.Next() {

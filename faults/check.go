@@ -150,7 +150,9 @@ func (w *world) checkStages(r *storedRun) {
 				w.problem("I3: run %s, %s: the last attempt %s: %s", r.id, node, s.status, s.errors)
 			case !last && s.status != "failed":
 				w.problem("I3: run %s, %s: attempt %d %s, and another followed", r.id, node, s.attempt, s.status)
-			case !last && !slices.ContainsFunc(s.errors, func(e string) bool { return strings.HasPrefix(e, "Interrupted") }):
+			case !last && !slices.ContainsFunc(s.errors, func(e string) bool {
+				return strings.HasPrefix(e, "Interrupted") || strings.HasPrefix(e, "The database does not answer.")
+			}):
 				w.problem("I3: run %s, %s: attempt %d failed without being interrupted: %s", r.id, node, s.attempt, s.errors)
 			}
 		}

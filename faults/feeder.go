@@ -76,6 +76,7 @@ func (w *world) feed(ctx context.Context, definition string, rate int, servers .
 	for _, s := range servers {
 		f.clients = append(f.clients, &harness.Client{URL: s.URL, Token: s.Client.Token, HTTP: &http.Client{Timeout: answerLimit, Transport: transport}})
 	}
+	f.next.Store(int64(len(w.feeders)) * 1_000_000) // no two feeders send the same alert
 	w.feeders = append(w.feeders, f)
 	f.senders.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
