@@ -32,7 +32,8 @@ func (s *Store) Accept(ctx context.Context, a Acceptance) error {
 	return wrap(err, "accept")
 }
 
-// writeAcceptances writes the deliveries and runs of several acceptances. Those with a taken key are left out.
+// writeAcceptances writes the deliveries and runs of several acceptances. Those with a taken key are left out, and
+// so is what an earlier attempt has committed, or is committing still.
 func (tx *Tx) writeAcceptances(ts []*task) error {
 	if err := tx.refuseDuplicates(ts); err != nil {
 		return err
@@ -52,10 +53,10 @@ func (tx *Tx) writeAcceptances(ts []*task) error {
 	}
 	var queries []schema.QueryAppender
 	if len(deliveries) > 0 {
-		queries = append(queries, tx.store.write.NewInsert().Model(&deliveries))
+		queries = append(queries, tx.store.write.NewInsert().Model(&deliveries).On("CONFLICT (id) DO NOTHING"))
 	}
 	if len(runs) > 0 {
-		queries = append(queries, tx.store.write.NewInsert().Model(&runs))
+		queries = append(queries, tx.store.write.NewInsert().Model(&runs).On("CONFLICT (id) DO NOTHING"))
 	}
 	return tx.exec(tx.base, queries...)
 }
@@ -79,25 +80,25 @@ func (tx *Tx) refuseDuplicates(ts []*task) error {
 	for i, k := range keys {
 		values[i] = bun.Tuple([]string{k.DefinitionID, k.IdempotencyKey})
 	}
-	var stored []key
-	if err := tx.idb.NewSelect().Model((*Run)(nil)).Column("definition_id", "idempotency_key").
-		Where("(definition_id, idempotency_key) IN (VALUES ?)", bun.List(values)).Scan(tx.base, &stored); err != nil {
+	var stored []Run
+	if err := tx.idb.NewSelect().Model(&stored).Column("id", "definition_id", "idempotency_key").
+		Where("(definition_id, idempotency_key) IN (VALUES ?)", bun.List(values)).Scan(tx.base); err != nil {
 		return err
 	}
-	seen := map[key]bool{}
-	for _, k := range stored {
-		seen[k] = true
+	seen := map[key]string{} // the run that has it
+	for _, r := range stored {
+		seen[key{r.DefinitionID, r.IdempotencyKey}] = r.ID
 	}
 	for _, t := range ts {
 		t.err = nil
 		for _, r := range t.accept.Runs {
-			if k := (key{r.DefinitionID, r.IdempotencyKey}); k.IdempotencyKey != "" && seen[k] {
+			if has := seen[key{r.DefinitionID, r.IdempotencyKey}]; r.IdempotencyKey != "" && has != "" && has != r.ID {
 				t.err = ErrDuplicate
 			}
 		}
 		if t.err == nil {
 			for _, r := range t.accept.Runs {
-				seen[key{r.DefinitionID, r.IdempotencyKey}] = true
+				seen[key{r.DefinitionID, r.IdempotencyKey}] = r.ID
 			}
 		}
 	}

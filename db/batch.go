@@ -81,7 +81,7 @@ func (w *writer) do(ctx context.Context, t *task) error {
 func (w *writer) run(ctx context.Context) {
 	defer close(w.stopped)
 	var wait time.Duration
-	var left []*task // run writes that could not be committed yet, in order
+	var left []*task // what could not be committed yet, in order
 	for {
 		batch := left
 		if len(left) == 0 {
@@ -135,7 +135,7 @@ func (w *writer) gather(batch []*task) []*task {
 	return batch
 }
 
-// commit writes the batch and answers its tasks. It returns the run writes that wait for the database.
+// commit writes the batch and answers its tasks. It returns what waits for the database.
 func (s *Store) commit(batch []*task) (left []*task) {
 	rest, down := s.attempt(batch)
 	if down != nil {
@@ -149,8 +149,8 @@ func (s *Store) commit(batch []*task) (left []*task) {
 	return nil
 }
 
-// attempt writes the batch in one transaction. If the database cannot work, down is set and rest is the run
-// writes to be tried again; otherwise rest is the tasks that were refused together and want to be tried alone,
+// attempt writes the batch in one transaction. If the database cannot work, down is set and rest is what is
+// to be tried again; otherwise rest is the tasks that were refused together and want to be tried alone,
 // so that one bad write harms no other.
 func (s *Store) attempt(batch []*task) (rest []*task, down error) {
 	all := units(batch)
@@ -182,11 +182,12 @@ func (s *Store) attempt(batch []*task) (rest []*task, down error) {
 	return rest, nil
 }
 
-// postpone answers tasks with err, except run writes: they are returned, to be tried again.
+// postpone answers tasks with err, except run writes, and acceptances whose connection was lost for the first
+// time: they are returned, to be tried again.
 func postpone(ts []*task, err error) (left []*task) {
 	for _, t := range ts {
 		switch {
-		case t.run != nil:
+		case t.run != nil, t.accept != nil && !t.again && isLost(err):
 			t.again, t.err = true, nil
 			left = append(left, t)
 		case t.begun():

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -149,6 +150,16 @@ func postgresUnavailable(e *pgconn.PgError) (string, bool) {
 		return "The database does not answer. Try again in a few seconds.", true
 	}
 	return "", false
+}
+
+// isLost reports that the connection ended while the statement was under way, so that nobody knows its outcome;
+// on another connection the database may well answer.
+func isLost(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return e.Code == "57P01" || e.Code[:2] == "08"
+	}
+	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || pgconn.SafeToRetry(err)
 }
 
 // affected is found for a statement that returns nothing: no row touched becomes fault.NotFound.

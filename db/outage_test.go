@@ -60,6 +60,23 @@ func TestAStoreThatIsDown(t *testing.T) {
 	})
 }
 
+func TestAnAcceptanceOutlivesItsConnection(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, dbtest.Postgres(t))
+	s := dbtest.Open(t, db.Options{URL: p.url})
+	for range 20 {
+		d, r := newDelivery(), newRun()
+		r.DeliveryID, r.IdempotencyKey = d.ID, d.ID
+		ended := make(chan error, 1)
+		go func() { ended <- s.Accept(t.Context(), db.Acceptance{Delivery: d, Runs: []db.Run{r}}) }()
+		p.down() // before the commit, in it or after it
+		p.up()
+		must(t, <-ended)
+		value(s.Run(t.Context(), r.ID))(t)
+		value(s.Delivery(t.Context(), d.ID))(t)
+	}
+}
+
 func TestCloseWhileDown(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, url string) {

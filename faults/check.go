@@ -26,7 +26,7 @@ const diamond = `{
     {"id": "ingest", "type": "ingest", "config": {"driver": "alertmanager"}, "next": "first"},
     {"id": "first",  "type": "notify", "config": {"channel": "receiver"}, "next": ["left", "right"]},
     {"id": "left",   "type": "notify", "config": {"channel": "receiver"}, "next": "last"},
-    {"id": "right",  "type": "notify", "config": {"channel": "receiver"}, "next": "last"},
+    {"id": "right",  "type": "notify", "config": {"channel": "receiver-2"}, "next": "last"},
     {"id": "last",   "type": "notify", "config": {"channel": "receiver"}}
   ]
 }`

@@ -182,8 +182,11 @@ func (w *world) setUp(ctx context.Context, c *harness.Client) error {
 	w.atEnd(receiver.Close)
 	receiver.Always(notifytest.Reply{Delay: 50 * time.Millisecond})
 	config := map[string]any{"endpoint": receiver.URL, "headers": map[string]string{"Authorization": "Bearer " + canary}}
-	if err := c.Channel(ctx, "receiver", "generic", config); err != nil {
-		return err
+	// Two channels: messages of one incident go to one channel one after another.
+	for _, name := range []string{"receiver", "receiver-2"} {
+		if err := c.Channel(ctx, name, "generic", config); err != nil {
+			return err
+		}
 	}
 	return c.Definition(ctx, "diamond", diamond)
 }
