@@ -223,6 +223,10 @@ func (s *services) Deliver(ctx context.Context, to Target, m notify.Message, upd
 	}
 	// The first message about a new incident is hardly ever needless: that is looked at once, below.
 	if d.related() && (msg.Attempts > 0 || msg.Revision > 1 || !d.alone) {
+		// That an earlier node of this run has been answered may not be stored yet.
+		if err := d.p.flushed(ctx); err != nil {
+			return Delivered{}, err
+		}
 		if done, err := d.judge(ctx); done != nil || err != nil {
 			return deref(done), err
 		}

@@ -350,7 +350,7 @@ func TestMessagesOfOneRun(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store *db.Store, hub *engine.Hub) {
 		p := newPost()
-		s := telling(t, store, hub, p, nil, "ops", "new", "other")
+		s := telling(t, store, hub, p, nil, "ops", "chain", "new", "other")
 		t.Run("the second follows the first and edits it", func(t *testing.T) {
 			p.answer("ops", func(_ context.Context, n int, _ notify.Message) error {
 				if n == 1 {
@@ -370,6 +370,16 @@ func TestMessagesOfOneRun(t *testing.T) {
 			}
 			if m["page"].Kind != db.NotificationTrigger || m["enrich"].Kind != db.NotificationUpdate || m["enrich"].ProviderID != "ops-2" {
 				t.Errorf("%s, messages %+v", r.Status, m)
+			}
+		})
+		t.Run("the second does not wait for a first that was answered", func(t *testing.T) {
+			s.define("chain", `[{"id":"page","type":"page","config":{"channel":"chain"},"next":"enrich"},{"id":"enrich","type":"page","config":{"channel":"chain"}}]`)
+			for range 5 {
+				r := s.run("chain")
+				stages, err := store.StagesByRun(t.Context(), []string{r.RunID})
+				if err != nil || len(stages[r.RunID]) != 2 {
+					t.Errorf("%d attempts of two nodes, %v", len(stages[r.RunID]), err)
+				}
 			}
 		})
 		t.Run("update: false sends a new one", func(t *testing.T) {

@@ -141,14 +141,11 @@ func sessionsEnded(ctx context.Context, w *world) error {
 		}
 	}
 	failed, entries := 0, f.between(began, time.Now())
-	why := map[string]int{}
 	for _, e := range entries {
 		if e.Outcome != outcomeOK {
 			failed++
-			why[e.Error]++
 		}
 	}
-	w.note("%v", why)
 	w.note("%d of %d requests were not acknowledged at once", failed, len(entries))
 	if failed*20 > len(entries) {
 		w.problem("%d of %d requests were not acknowledged at once, more than 5 %%", failed, len(entries))
