@@ -19,6 +19,7 @@ import (
 
 	"penstock/db/seal"
 	"penstock/engine"
+	"penstock/graph"
 )
 
 // settings are what flags and environment say, checked.
@@ -36,6 +37,7 @@ type settings struct {
 	alarmChannel      string
 	retain            engine.Retention
 	heartbeat         engine.Heartbeat
+	graphql           graph.Limits
 	logLevel          slog.Level
 }
 
@@ -90,6 +92,7 @@ func serveFlags() []cli.Flag {
 		text("retain-incidents", "PENSTOCK_RETAIN_INCIDENTS", "how long resolved incidents and their alerts are kept, at least as long as their runs; 0: for ever", defaultRetainIncidents, keepingFlags),
 		text("retain-max-runs", "PENSTOCK_RETAIN_MAX_RUNS", "the oldest ended runs beyond this number are deleted whatever their age; 0: no bound", "0", keepingFlags),
 		text("retain-max-bytes", "PENSTOCK_RETAIN_MAX_BYTES", "SQLite: the oldest ended runs are deleted while the file holds more than this: 500MB, 20GB; 0: no bound", "0", keepingFlags),
+		text("graphql-limits", "PENSTOCK_GRAPHQL_LIMITS", "what one GraphQL caller may ask for, where it differs from the documented defaults: depth=20,time=10s", "", generalFlags),
 		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (at least 8 characters; better 32)", "", databaseFlags),
 	}, storeFlags()...)
 }
@@ -144,6 +147,10 @@ func readSettings(c *cli.Command) (settings, error) {
 		}
 		s.notifyRetryFor = age
 	}
+	var err error
+	if s.graphql, err = graph.ParseLimits(c.String("graphql-limits")); err != nil {
+		problems = append(problems, fmt.Errorf("PENSTOCK_GRAPHQL_LIMITS: %w; for example PENSTOCK_GRAPHQL_LIMITS=depth=20,time=10s", err))
+	}
 	if text := c.String("workers"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 10_000 {
@@ -152,7 +159,6 @@ func readSettings(c *cli.Command) (settings, error) {
 		s.workers = n
 	}
 	problems = append(problems, s.readHeartbeat(c), s.readRetention(c))
-	var err error
 	if s.logLevel, err = readLogLevel(c); err != nil {
 		problems = append(problems, err)
 	}

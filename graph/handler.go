@@ -58,6 +58,8 @@ type handler struct {
 	origins      []string
 	log          *slog.Logger
 
+	purses *purses
+
 	mu      sync.Mutex
 	sockets map[string]int // open ones by caller
 }
@@ -83,6 +85,7 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 		exec: executor.New(schema), limits: o.Limits.withDefaults(), authenticate: o.Authenticate,
 		log: o.Log, sockets: map[string]int{},
 	}
+	h.purses = newPurses(h.limits)
 	if u, err := url.Parse(o.PublicURL); err == nil && u.Host != "" {
 		h.origins = append(h.origins, u.Host)
 	}
@@ -175,7 +178,8 @@ func isUpgrade(r *http.Request) bool {
 // operation is a request that passed parsing, validation and the limits.
 type operation struct {
 	*graphql.OperationContext
-	ctx context.Context
+	ctx  context.Context
+	cost *cost // shown with the first answer; nil if it was not asked for
 }
 
 func (o operation) isSubscription() bool { return o.Operation.Operation == ast.Subscription }
@@ -188,7 +192,14 @@ func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.
 	ctx = graphql.WithOperationContext(ctx, op)
 	switch {
 	case errs == nil:
-		return operation{op, ctx}, nil
+		cost, refused := h.purses.pay(ctx)
+		if refused != nil {
+			return operation{}, h.exec.DispatchError(ctx, gqlerror.List{refused})
+		}
+		if asked, _ := r.Extensions["cost"].(bool); !asked {
+			return operation{OperationContext: op, ctx: ctx}, nil
+		}
+		return operation{op, ctx, &cost}, nil
 	case op.Doc != nil && op.Operation == nil && r.OperationName == "":
 		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has more than one operation: name one in `operationName`.")}
 	case op.Doc != nil && op.Operation == nil:
@@ -227,6 +238,13 @@ func (h *handler) run(op operation) (next func() *graphql.Response, stop context
 			responses, ctx = h.exec.DispatchOperation(ctx, op.OperationContext)
 		}
 		resp = responses(ctx)
+		if resp != nil && op.cost != nil {
+			if resp.Extensions == nil {
+				resp.Extensions = map[string]any{}
+			}
+			resp.Extensions["cost"] = op.cost
+			op.cost = nil
+		}
 		ended = ended || resp == nil || resp.Data == nil
 		return resp
 	}, stop

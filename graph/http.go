@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"mime"
@@ -68,7 +69,11 @@ func (h *handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	op, refused := h.prepare(r.Context(), req)
 	if refused != nil && accepted.json != "" {
 		status := http.StatusOK
-		if media == mediaGraphQL || isLimit(refused.Errors[0]) {
+		switch {
+		case codeOf(refused.Errors[0]) == codeRateLimited:
+			status = http.StatusTooManyRequests
+			head.Set("Retry-After", fmt.Sprint(refused.Errors[0].Extensions["retryAfter"]))
+		case media == mediaGraphQL || isLimit(refused.Errors[0]):
 			status = http.StatusBadRequest
 		}
 		writeJSON(w, status, media, answerOf(refused))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"strings"
-	"time"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -12,63 +11,6 @@ import (
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
 )
-
-// Limits bound what one caller can ask for. A zero field means its default.
-type Limits struct {
-	Body       int64         // bytes of a request or socket message; default 256 KiB
-	Tokens     int           // of a document; default 2,000
-	Selections int           // fields written in a document; default 500
-	Depth      int           // of nested fields; default 12. Introspection has a rule of its own
-	Aliases    int           // of an operation, fragments expanded; default 30
-	RootFields int           // the same; default 20
-	Directives int           // the same; default 50
-	Fields     int           // the same, without list sizes; default 10,000
-	Complexity int           // with list sizes; default 5,000
-	Errors     int           // shown in an answer; default 5
-	Time       time.Duration // of a query or mutation; default 30 s
-
-	Sockets    int           // open WebSockets of one caller; default 20
-	Operations int           // at the same time on one socket; default 50
-	Init       time.Duration // from the upgrade to connection_init; default 5 s
-	Ping       time.Duration // between signs of life on streams and sockets; default 15 s
-	Write      time.Duration // for a client to take one message of a stream; default 10 s
-	Patience   time.Duration // for a subscriber whose queue is full; default 5 s
-	Recheck    time.Duration // between looks at the credential of a stream; default 5 s
-}
-
-func (l Limits) withDefaults() Limits {
-	orInt := func(n *int, otherwise int) {
-		if *n <= 0 {
-			*n = otherwise
-		}
-	}
-	orTime := func(d *time.Duration, otherwise time.Duration) {
-		if *d <= 0 {
-			*d = otherwise
-		}
-	}
-	if l.Body <= 0 {
-		l.Body = 256 << 10
-	}
-	orInt(&l.Tokens, 2_000)
-	orInt(&l.Selections, 500)
-	orInt(&l.Depth, 12)
-	orInt(&l.Aliases, 30)
-	orInt(&l.RootFields, 20)
-	orInt(&l.Directives, 50)
-	orInt(&l.Fields, 10_000)
-	orInt(&l.Complexity, 5_000)
-	orInt(&l.Errors, 5)
-	orInt(&l.Sockets, 20)
-	orInt(&l.Operations, 50)
-	orTime(&l.Time, 30*time.Second)
-	orTime(&l.Init, 5*time.Second)
-	orTime(&l.Ping, 15*time.Second)
-	orTime(&l.Write, 10*time.Second)
-	orTime(&l.Patience, 5*time.Second)
-	orTime(&l.Recheck, 5*time.Second)
-	return l
-}
 
 // documentLimit refuses, before validation, numbers that do not fit and long documents: the
 // validator's check for overlapping fields takes time with the square of their number.
@@ -243,69 +185,4 @@ func coded(code, format string, args ...any) *gqlerror.Error {
 	err := gqlerror.Errorf(format, args...)
 	errcode.Set(err, code)
 	return err
-}
-
-// costs says what fields cost beyond the ordinary (a scalar nothing, an object 1): connections the
-// page size times what is selected of an item, and what needs a statement of its own.
-func costs() ComplexityRoot {
-	page := func(child int, first, last *int32) int {
-		n := int32(defaultPage)
-		if first != nil {
-			n = *first
-		} else if last != nil {
-			n = *last
-		}
-		// Out of range is refused by the resolver; here it must only not overflow.
-		return 1 + int(min(max(n, 1), 1000))*max(child, 1)
-	}
-	nested := func(child int, first *int32, _ *string, last *int32, _ *string) int {
-		return 10 + page(child, first, last) // a statement of its own for every parent
-	}
-	var c ComplexityRoot
-	c.Query.PipelineDefinitions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineDefinitionFilter) int {
-		return page(child, first, last)
-	}
-	c.Query.Runs = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineRunFilter) int {
-		return page(child, first, last)
-	}
-	c.Query.Incidents = func(child int, first *int32, _ *string, last *int32, _ *string, _ *IncidentFilter) int {
-		return page(child, first, last)
-	}
-	c.Query.Alerts = func(child int, first *int32, _ *string, last *int32, _ *string, _ *AlertFilter) int {
-		return page(child, first, last)
-	}
-	c.Query.Channels = func(child int, first *int32, _ *string, last *int32, _ *string) int {
-		return page(child, first, last)
-	}
-	c.Query.Sources = func(child int, first *int32, _ *string, last *int32, _ *string) int {
-		return page(child, first, last)
-	}
-	c.Query.ServerStatus = func(child int) int { return 10 + child }
-	c.Query.Nodes = func(child int, ids []string) int { return 1 + len(ids)*max(child, 1) }
-	c.PipelineDefinition.Versions = nested
-	c.PipelineDefinition.Runs = nested
-	c.Incident.Alerts = nested
-	c.Incident.Runs = nested
-	c.Query.Deliveries = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DeliveryFilter) int {
-		return page(child, first, last)
-	}
-	c.Query.Decisions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DecisionFilter) int {
-		return page(child, first, last)
-	}
-	c.Query.Why = func(child int, _ string) int { return 10 + 50*max(child, 1)/5 }
-	c.Incident.Decisions = nested
-	c.Delivery.Decisions = func(child int) int { return 1 + 3*max(child, 1) }
-	c.Delivery.Body = func(int) int { return 50 } // up to 1 MiB
-	c.Delivery.Alerts = func(int) int { return 50 }
-	c.PipelineRun.ChildRuns = nested
-	c.PipelineRun.Stages = func(child int) int { return 1 + 3*max(child, 1) }
-	c.PipelineRun.Result = func(int) int { return 5 }
-	count := func(int) int { return 1 } // of the connection, so it is multiplied too
-	c.PipelineDefinitionConnection.TotalCount = count
-	c.PipelineRunConnection.TotalCount = count
-	c.IncidentConnection.TotalCount = count
-	c.AlertConnection.TotalCount = count
-	c.DeliveryConnection.TotalCount = count
-	c.DecisionConnection.TotalCount = count
-	return c
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -57,6 +59,8 @@ func TestAttacks(t *testing.T) { // not parallel: it measures the process
 			codeComplexityLimit},
 		"an enormous page": {"{ runs(first: 1000000000) { nodes { id } } }", codeBadUserInput},
 		"a negative page":  {"{ runs(first: -1) { nodes { id } } }", codeBadUserInput},
+		"1 MB":             {"{ viewer { name } }" + strings.Repeat(" ", 1<<20), codeBadRequest},
+		"a long string":    {`{ run(runId: "` + strings.Repeat("x", 200<<10) + `") { id } }`, ""},
 		"5,000 variables":  {"query(" + strings.Repeat("$a: Int ", 5_000) + ") { __typename }", codeTokenLimit},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,13 +68,23 @@ func TestAttacks(t *testing.T) { // not parallel: it measures the process
 			if err != nil {
 				t.Fatal(err)
 			}
-			before := cpu(t)
+			before, had := cpu(t), allocated()
 			r := s.do(http.MethodPost, "", string(body), sendJSON, wantGraphQL)
-			spent := cpu(t) - before
+			spent, took := cpu(t)-before, allocated()-had
+			if took > 20<<20 {
+				t.Errorf("allocated %d MB", took>>20)
+			}
 			if r.code() != c.code {
 				t.Errorf("code %q, want %q: %.300s", r.code(), c.code, r.Body)
 			}
-			if wantStatus := map[bool]int{true: 200, false: 400}[c.code == "" || c.code == codeBadUserInput]; r.Status != wantStatus {
+			wantStatus := http.StatusBadRequest
+			switch c.code {
+			case "", codeBadUserInput:
+				wantStatus = http.StatusOK
+			case codeBadRequest:
+				wantStatus = http.StatusRequestEntityTooLarge
+			}
+			if r.Status != wantStatus {
 				t.Errorf("status %d, want %d", r.Status, wantStatus)
 			}
 			if len(r.Body) > 16<<10 || len(r.Errors) > 5 {
@@ -87,6 +101,96 @@ func TestAttacks(t *testing.T) { // not parallel: it measures the process
 			t.Errorf("%d %s", r.Status, r.Body)
 		}
 	})
+	for name, body := range map[string]string{
+		"a batch":               "[" + strings.Repeat(`{"query":"{viewer{name}}"},`, 8_000) + `{"query":"{viewer{name}}"}]`,
+		"deep variables":        `{"query":"query($v: JSON!) { __typename }","variables":{"v":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000) + `}}`,
+		"many variables":        `{"query":"{ __typename }","variables":{` + strings.Repeat(`"a":1,`, 40_000) + `"b":1}}`,
+		"a forged global id":    `{"query":"{ nodes(ids: [` + strings.Repeat(`\"x\" `, 101) + `]) { id } }"}`,
+		"a forged cursor":       `{"query":"{ runs(after: \"r.` + strings.Repeat("A", 10_000) + `\") { totalCount } }"}`,
+		"a cursor of elsewhere": `{"query":"{ runs(after: \"i.MjAyNi0xMS0yMlQyMTo1MjoyMC4zNDczNzFaIHg\") { totalCount } }"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			before, had := cpu(t), allocated()
+			r := s.do(http.MethodPost, "", body, sendJSON, wantGraphQL)
+			if code := r.code(); code != codeBadRequest && code != codeBadUserInput {
+				t.Errorf("%d, code %q: %.300s", r.Status, code, r.Body)
+			}
+			if spent, took := cpu(t)-before, allocated()-had; spent > 100*time.Millisecond || took > 20<<20 || len(r.Body) > 16<<10 {
+				t.Errorf("%v of CPU, %d MB, an answer of %d bytes", spent, took>>20, len(r.Body))
+			}
+		})
+	}
+}
+
+// TestCost spends a caller's budget.
+func TestCost(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(l *Limits) { l.Budget, l.Restore, l.Complexity = 1_000, 1, 600 })
+	const query = `{"query":"{ runs(first: 100) { nodes { definition { name } incident { title } } } }","extensions":{"cost":true}}`
+	ask := func(caller string) result {
+		return s.do(http.MethodPost, "", query, sendJSON, "Authorization: Bearer "+caller)
+	}
+	first := ask("read")
+	var got struct {
+		Extensions struct{ Cost cost }
+	}
+	if err := json.Unmarshal(first.Body, &got); err != nil {
+		t.Fatal(err)
+	}
+	c := got.Extensions.Cost
+	if first.Status != 200 || c.Requested < 300 || c.Requested > 600 || c.Limit != 600 || c.Budget != 1_000 || c.Remaining < 1_000-c.Requested || c.Remaining > 1_001-c.Requested {
+		t.Errorf("%d %+v %s", first.Status, c, first.Body)
+	}
+	var refused result
+	for range 5 {
+		if refused = ask("read"); refused.Status != 200 {
+			break
+		}
+	}
+	after, _ := refused.Errors[0].Extensions["retryAfter"].(float64)
+	if refused.Status != http.StatusTooManyRequests || refused.code() != codeRateLimited || after < 1 || refused.Header.Get("Retry-After") != fmt.Sprint(after) {
+		t.Errorf("%d %v %s", refused.Status, refused.Header, refused.Body)
+	}
+	if other := ask("edit"); other.Status != 200 {
+		t.Errorf("another caller: %d %s", other.Status, other.Body)
+	}
+	socket := s.connect("read")
+	socket.subscribe("1", `{ runs(first: 100) { nodes { definition { name } incident { title } } } }`, nil)
+	if m := socket.want("error", "1"); !strings.Contains(string(m.Payload), codeRateLimited) {
+		t.Errorf("%s", m.Payload)
+	}
+	if plain := s.query("operate", `{ viewer { name } }`, nil); strings.Contains(string(plain.Body), "extensions") {
+		t.Errorf("nobody asked: %s", plain.Body)
+	}
+}
+
+func TestParseLimits(t *testing.T) {
+	t.Parallel()
+	l, err := ParseLimits(" depth=20, time = 10s ,body=1000")
+	if l = l.withDefaults(); err != nil || l.Depth != 20 || l.Time != 10*time.Second || l.Body != 1000 || l.Tokens != 2_000 || l.Sockets != 20 {
+		t.Errorf("%+v, %v", l, err)
+	}
+	for _, text := range []string{"deep=1", "depth", "depth=0", "depth=-1", "depth=1e3", "time=10", "time=-1s"} {
+		if _, err := ParseLimits(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+	docs, err := os.ReadFile("../docs/graphql.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, limit := range AllLimits() {
+		if row := fmt.Sprintf("| `%s` | %s | %s |", limit.Name, limit.Default, limit.What); !strings.Contains(string(docs), row) {
+			t.Errorf("docs/graphql.md lacks\n%s", row)
+		}
+	}
+}
+
+// allocated is how many bytes the process has taken from the heap since its start.
+func allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 func cpu(t *testing.T) time.Duration {

@@ -175,7 +175,9 @@ func TestViewer(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	for caller, scopes := range callers {
-		var got struct{ Viewer struct{ Permissions []string } }
+		var got struct {
+			Viewer struct{ Permissions []string }
+		}
 		if err := json.Unmarshal(s.query(caller, `{ viewer { permissions } }`, nil).Data, &got); err != nil {
 			t.Fatal(err)
 		}
