@@ -222,7 +222,7 @@ func (w *world) checkArrivals(h *history) {
 		keys[arrivals[0].key] = at
 		for _, before := range needs[at.node] {
 			for _, a := range got[stage{at.run, before}] {
-				if a.number > arrivals[0].number {
+				if a.number > arrivals[0].number && !w.woken {
 					w.problem("I3: run %s: %s was finished, for %s had begun, and ran again", at.run, before, at.node)
 				}
 			}

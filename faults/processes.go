@@ -171,6 +171,7 @@ func hung(ctx context.Context, w *world) error {
 		w.problem("%v", err)
 	}
 	w.recovered("the end of every run of a process that hangs", time.Since(stopped), 60*time.Second)
+	w.woken = true
 	if err := servers[1].Signal(syscall.SIGCONT); err != nil {
 		return err
 	}

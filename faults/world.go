@@ -28,6 +28,8 @@ type world struct {
 	key         string // secret key of all processes
 	url         string // of the database; a case may set it before it starts a server
 
+	woken bool // a process woke up in the middle of a sentence, and may finish it: late, with its key
+
 	receiver *notifytest.Webhook
 	servers  []*harness.Server
 	feeders  []*feeder
