@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"database/sql"
 	"fmt"
 	"slices"
@@ -94,9 +95,9 @@ func (c *cloner) table(ctx context.Context, name, where string, change map[strin
 	if err != nil {
 		return err
 	}
+	defer func() { _ = rows.Close() }()
 	columns, err := rows.Columns()
-	_ = rows.Close()
-	if err != nil {
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	columns = slices.DeleteFunc(columns, func(column string) bool { return change[column] == "-" })

@@ -77,7 +77,6 @@ func (b *bench) scale(ctx context.Context, stored, queued int64) (_ *scaleReport
 	if err := c.original(ctx); err != nil {
 		return nil, err
 	}
-	first := s.ledger.count.Load() + 1
 	say(options{}, fmt.Sprintf("%s: storing %d runs", b.store, stored))
 	if err := c.all(ctx, c.history, ledgerSize, stored); err != nil {
 		return nil, err
@@ -95,7 +94,7 @@ func (b *bench) scale(ctx context.Context, stored, queued int64) (_ *scaleReport
 	}
 
 	say(options{}, fmt.Sprintf("%s: queueing %d runs", b.store, queued))
-	first = s.ledger.count.Load() + 1
+	first := s.ledger.count.Load() + 1
 	for range queued {
 		n, err := s.ledger.add(time.Now())
 		if err != nil {

@@ -311,8 +311,8 @@ type Run struct {
 	IncidentID        string          `bun:"incident_id,nullzero"`
 	ParentRunID       string          `bun:"parent_run_id,nullzero"`
 	RerunOfRunID      string          `bun:"rerun_of_run_id,nullzero"`
-	RerunFrom         string          `bun:"rerun_from,nullzero"` // node where the rerun begins
-	EffectKey         string          `bun:"effect_key,nullzero"` // of a rerun: what its idempotency keys begin with
+	RerunFrom         string          `bun:"rerun_from,nullzero"`      // node where the rerun begins
+	EffectKey         string          `bun:"effect_key,nullzero"`      // of a rerun: what its idempotency keys begin with
 	IdempotencyKey    string          `bun:"idempotency_key,nullzero"` // of the caller, or the time of a schedule; unique with the definition
 	Change            string          `bun:"change,nullzero"`          // the incident change it works on: "<incident>@<revision>"
 	Payload           json.RawMessage `bun:"payload,nullzero"`
@@ -369,7 +369,7 @@ type StageExecution struct {
 	Errors     []string        `bun:"errors,type:json,nullzero"`
 	SkipReason string          `bun:"skip_reason"`
 	CopiedFrom string          `bun:"copied_from_run_id,nullzero"` // the run whose result this is; the node did not run here
-	NotBefore  time.Time       `bun:"not_before,nullzero"` // when the next attempt may start
+	NotBefore  time.Time       `bun:"not_before,nullzero"`         // when the next attempt may start
 	StartedAt  time.Time       `bun:"started_at,nullzero"`
 	FinishedAt time.Time       `bun:"finished_at,nullzero"`
 }

@@ -117,9 +117,9 @@ func (p *progress) admitted(node *definition.PlanNode, st *nodeState, o outcome)
 	}
 }
 
-// precedes reports whether the message of st must wait for that of another node of the run.
-func (other *nodeState) precedes(st *nodeState) bool {
-	return other.asked > 0 && other.asked < st.asked && !other.final && (other.place == st.place || other.place == "")
+// precedes reports whether the message of next, another node of the run, must wait for this one.
+func (st *nodeState) precedes(next *nodeState) bool {
+	return st.asked > 0 && st.asked < next.asked && !st.final && (st.place == next.place || st.place == "")
 }
 
 // returnPasses gives back what was not used when the run ends early.

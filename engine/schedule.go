@@ -175,7 +175,7 @@ func nextMove(s db.Schedule, times *cron.Schedule, now time.Time, going *db.Run)
 		return nil
 	}
 	tick, oldest := s.NextTick, now.Add(-time.Duration(s.CatchUpWindowSeconds)*time.Second)
-	for n := 0; !(s.CatchUp == db.CatchUpAll && tick.After(oldest)); n++ { // to the newest that has come
+	for n := 0; s.CatchUp != db.CatchUpAll || !tick.After(oldest); n++ { // to the newest that has come
 		next := times.Next(tick)
 		if next.After(now) || n == manyTicks {
 			break

@@ -62,5 +62,5 @@ func quickValue(r gjson.Result, depth int) (value any, ok bool) {
 
 func quickText(r gjson.Result) (text string, ok bool) {
 	escapes := strings.IndexByte(r.Raw, '\\') >= 0
-	return r.Str, strings.IndexByte(r.Str, 0) < 0 && !(escapes && loneSurrogate([]byte(r.Raw)))
+	return r.Str, strings.IndexByte(r.Str, 0) < 0 && (!escapes || !loneSurrogate([]byte(r.Raw)))
 }
