@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"time"
@@ -20,19 +21,20 @@ func (s *Server) draftCheck(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Name   string `json:"name"`
 		Config string `json:"config"`
-		Down   bool   `json:"down"`
+		Width  int    `json:"width"` // of the place for the drawing
+		Height int    `json:"height"`
 	}
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
-	d, err := s.draft(r, in.Name, in.Config, in.Down)
+	d, err := s.draft(r, in.Name, in.Config, cmp.Or(in.Width, usualWidth), cmp.Or(in.Height, usualHeight))
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, http.StatusOK, d)
 }
 
-func (s *Server) draft(r *http.Request, name, config string, down bool) (views.Draft, error) {
+func (s *Server) draft(r *http.Request, name, config string, width, height int) (views.Draft, error) {
 	found, err := s.engine.Validate(r.Context(), name, []byte(config))
 	if err != nil {
 		return views.Draft{}, err
@@ -42,7 +44,7 @@ func (s *Server) draft(r *http.Request, name, config string, down bool) (views.D
 		d.Issues = append(d.Issues, views.DraftIssue{Severity: string(i.Severity), Message: i.Message, Path: i.Path, Line: i.Line, Column: i.Column})
 	}
 	if doc, _ := definition.Decode([]byte(config)); doc != nil {
-		s.place(&d, doc, down)
+		s.place(&d, doc, width, height)
 	}
 	if !json.Valid([]byte(config)) {
 		if converted, err := definition.JSON([]byte(config)); err == nil {
@@ -52,21 +54,33 @@ func (s *Server) draft(r *http.Request, name, config string, down bool) (views.D
 	return d, nil
 }
 
-func (s *Server) place(d *views.Draft, doc *definition.Document, down bool) {
+// The place for a drawing before the page has said how large it is, and the scale below which a drawing
+// is too small to read.
+const (
+	usualWidth, usualHeight = 900, 500
+	readable                = 0.8
+)
+
+func (s *Server) place(d *views.Draft, doc *definition.Document, width, height int) {
 	nodes := make([]string, len(doc.Nodes))
 	for i, n := range doc.Nodes {
 		nodes[i] = n.ID
-	}
-	direction := layout.Right
-	if down {
-		direction = layout.Down
 	}
 	written := s.edgesOf(doc)
 	edges := make([]layout.Edge, len(written))
 	for i, e := range written {
 		edges[i] = layout.Edge{From: e.From, To: e.To}
 	}
-	drawing := layout.Draw(nodes, edges, direction)
+	// To the right is how people read it; where it would be too small, what is larger.
+	drawing := layout.Draw(nodes, edges, layout.Right)
+	scale := func(d layout.Drawing) float64 {
+		return min(1, float64(width)/float64(max(d.Width, 1)), float64(height)/float64(max(d.Height, 1)))
+	}
+	if scale(drawing) < readable {
+		if other := layout.Draw(nodes, edges, layout.Down); scale(other) > scale(drawing) {
+			drawing, d.Down = other, true
+		}
+	}
 	d.Boxes = append(d.Boxes, drawing.Boxes...)
 	for i, l := range drawing.Lines {
 		d.Lines = append(d.Lines, views.DraftLine{From: written[i].From, To: written[i].To, Label: written[i].Label, Line: l})
@@ -119,7 +133,7 @@ const samplesOffered = 15
 
 // editor is what the editor of a definition begins with.
 func (s *Server) editor(r *http.Request, name, definitionID, config string) (*views.Editor, error) {
-	d, err := s.draft(r, name, config, false)
+	d, err := s.draft(r, name, config, usualWidth, usualHeight)
 	if err != nil {
 		return nil, err
 	}

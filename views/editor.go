@@ -58,6 +58,7 @@ type Draft struct {
 	Issues []DraftIssue `json:"issues"`
 	Boxes  []layout.Box `json:"boxes"` // of the nodes, in their order; none if it cannot be read
 	Lines  []DraftLine  `json:"lines"`
+	Down   bool         `json:"down"`           // edges lead down, not to the right
 	JSON   string       `json:"json,omitempty"` // the document as JSON, if it is YAML
 }
 

@@ -15,6 +15,7 @@ export class Draft extends EventTarget {
     this.issues = server.issues
     this.boxes = server.boxes
     this.lines = server.lines
+    this.down = server.down
     this.converted = server.json
     this.selected = []
     this.moved = new Map() // places people gave to nodes, by id; forgotten by arrange
@@ -231,11 +232,10 @@ export class Draft extends EventTarget {
     this.emit("place")
   }
 
-  // turn says whether the drawing leads down rather than to the right.
-  turn(down) {
-    if (this.down === down || this.down === undefined && !down) return
-    this.down = down
-    this.turned = true
+  // room says how large the drawing may be; the server lets it lead to the right or down accordingly.
+  room(width, height) {
+    this.width = width
+    this.height = height
     this.#ask(0)
   }
 
@@ -247,11 +247,13 @@ export class Draft extends EventTarget {
       const asking = this.asking = new AbortController()
       const text = this.text
       try {
-        const answer = await post("/admin/draft", { name: this.name, config: text, down: Boolean(this.down) }, asking.signal)
+        const answer = await post("/admin/draft", { name: this.name, config: text, width: this.width, height: this.height }, asking.signal)
         if (asking.signal.aborted || text !== this.text) return
         this.issues = answer.issues
         this.boxes = answer.boxes
         this.lines = answer.lines
+        this.turned = this.down !== answer.down
+        this.down = answer.down
         this.converted = answer.json
         this.unreachable = ""
       } catch (error) {

@@ -204,7 +204,7 @@ function control(leaf, more = "") {
 
 // fresh is what a new entry begins with.
 function fresh(schema) {
-  if (schema.anyOf) return fresh(schema.anyOf[0])
+  if (schema.anyOf && !schema.properties) return fresh(schema.anyOf[0])
   if (schema.default !== undefined) return schema.default
   if (schema.enum) return schema.enum[0]
   switch (schema.type) {

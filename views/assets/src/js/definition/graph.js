@@ -89,9 +89,11 @@ export class Graph {
 
   #resized() {
     if (!this.canvas.clientWidth) return
-    this.draft.turn(this.canvas.clientWidth < 620)
     this.canvas_.resized()
-    if (this.size !== this.canvas.clientWidth) { this.size = this.canvas.clientWidth; this.fit() }
+    if (this.size === this.canvas.clientWidth) return
+    this.size = this.canvas.clientWidth
+    this.draft.room(this.canvas.clientWidth, this.canvas.clientHeight)
+    this.fit()
   }
 
   // place is where the node of an index is: where people put it, else where the server does.

@@ -43,7 +43,7 @@ function holds(condition, value) {
 export function kindOf(schema, value) {
   if (schema.writeOnly) return "secret"
   if (leads(schema)) return schema.anyOf.some(branch => branch.type === "object") ? "next" : "targets"
-  if (schema.anyOf) return "choice"
+  if (schema.anyOf && !schema.properties) return "choice"
   if (schema.enum) return "select"
   switch (schema.type) {
     case "boolean": return "flag"
