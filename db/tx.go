@@ -124,10 +124,13 @@ func (s *Store) sqliteTx(tx *Tx, units []*unit) error {
 	// Our commits are flushed to the disk, and with them everything written to the log before them. The workflow
 	// library, which has the connection in between, need not wait for the disk: what it loses when the power
 	// fails says who works a run, and our rows say whether there is work.
-	if _, err := conn.ExecContext(tx.base, "PRAGMA synchronous = FULL; BEGIN IMMEDIATE"); err != nil {
+	if _, err := conn.ExecContext(tx.base, "PRAGMA synchronous = FULL"); err != nil {
 		return err
 	}
 	defer func() { _, _ = conn.ExecContext(context.WithoutCancel(tx.base), "PRAGMA synchronous = NORMAL") }()
+	if _, err := conn.ExecContext(tx.base, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
 	tx.idb = conn
 	if err = tx.writeUnits(units); err == nil {
 		_, err = conn.ExecContext(tx.base, "COMMIT")
@@ -174,19 +177,30 @@ func (tx *Tx) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
 	return q.For("NO KEY UPDATE")
 }
 
-// exec renders queries into one text, which both databases take in one round trip.
+// exec renders queries into one text, which PostgreSQL takes in one round trip. SQLite, which needs none, would
+// read the first query of such a text twice.
 func (tx *Tx) exec(ctx context.Context, queries ...schema.QueryAppender) error {
 	var b []byte
+	flush := func() error {
+		if len(b) == 0 {
+			return nil
+		}
+		_, err := tx.idb.ExecContext(ctx, string(b))
+		b = b[:0]
+		return err
+	}
 	for _, q := range queries {
+		if tx.store.isSQLite() {
+			if err := flush(); err != nil {
+				return err
+			}
+		} else if len(b) > 0 {
+			b = append(b, ";\n"...)
+		}
 		var err error
 		if b, err = q.AppendQuery(tx.store.write.QueryGen(), b); err != nil {
 			return err
 		}
-		b = append(b, ";\n"...)
 	}
-	if len(b) == 0 {
-		return nil
-	}
-	_, err := tx.idb.ExecContext(ctx, string(b))
-	return err
+	return flush()
 }
