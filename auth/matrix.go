@@ -182,6 +182,7 @@ var matrix = map[string]Scope{
 	"GET /admin/deliveries/":                      Read,
 	"GET /admin/deliveries/{id}/":                 Read,
 	"POST /admin/deliveries/{id}/replay":          Operate,
+	"GET /admin/search":                           Read,
 	"GET /admin/notifications/":                   Read,
 	"GET /admin/runs/":                            Read,
 	"GET /admin/runs/{run_id}/":                   Read,

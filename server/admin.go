@@ -39,6 +39,7 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/deliveries/{id}/", s.deliveryPage},
 		{"POST /admin/deliveries/{id}/replay", s.deliveryReplayForm},
 		{"GET /admin/notifications/", s.notificationPages},
+		{"GET /admin/search", s.searchPage},
 		{"GET /admin/runs/", s.runPages},
 		{"GET /admin/runs/{run_id}/", s.runPage},
 		{"GET /admin/runs/{run_id}/live", s.runLive},

@@ -58,7 +58,7 @@ func TestPages(t *testing.T) {
 		"/admin/incidents", "/admin/incidents?status=all", "/admin/incidents/" + incident, "/admin/definitions", "/admin/definitions?state=inactive",
 		"/admin/alerts", "/admin/alerts?status=all&severity=critical", "/admin/alerts/" + alertID, "/admin/deliveries", "/admin/deliveries/" + deliveryID, "/admin/notifications", "/admin/notifications?status=failed",
 		"/admin/definitions/new", "/admin/definitions/disk", "/admin/definitions/disk?version=1", "/admin/definitions/disk/execute", "/admin/settings",
-		"/admin/settings/channels/new", "/admin/settings/channels/new?driver=generic", "/admin/settings/channels/hook", "/admin/settings/tokens", "/admin/settings/users", "/admin/settings/schedules",
+		"/admin/settings/channels/new", "/admin/settings/channels/new?driver=generic", "/admin/settings/channels/hook", "/admin/settings/tokens", "/admin/settings/users", "/admin/settings/schedules", "/admin/search", "/admin/search?q=disk", "/admin/search?q=" + run,
 	} {
 		t.Run(path, func(t *testing.T) {
 			a := s.do(request{path: path, as: auth.Admin})
@@ -215,6 +215,22 @@ func TestIncidentPages(t *testing.T) {
 	}
 	if viewer := s.do(request{path: "/admin/definitions", as: auth.Read}); strings.Contains(viewer.body, "New definition") {
 		t.Error("a viewer is offered what the matrix refuses")
+	}
+}
+
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	incident, run := s.incident()
+	for q, want := range map[string]string{
+		run: `href="/admin/runs/` + run, incident: `href="/admin/incidents/` + incident, "DISK": `href="/admin/definitions/disk"`, "db-1": `href="/admin/incidents/` + incident, "failed": `href="/admin/runs?status=failed"`,
+	} {
+		if a := s.do(request{path: "/admin/search?q=" + url.QueryEscape(q), as: auth.Read, header: http.Header{"Hx-Request": {"true"}}}); !strings.Contains(a.body, want) {
+			t.Errorf("%q does not lead to %s: %.300s", q, want, a.body)
+		}
+	}
+	if a := s.do(request{path: "/admin/search?q=users", as: auth.Read, header: http.Header{"Hx-Request": {"true"}}}); strings.Contains(a.body, "/admin/settings/users") {
+		t.Error("a viewer is led to what the matrix refuses")
 	}
 }
 

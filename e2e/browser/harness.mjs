@@ -18,6 +18,7 @@ const markup = new HtmlValidate({
   extends: ["html-validate:recommended"],
   rules: {
     "doctype-style": "off",
+    "form-dup-name": ["error", { shared: ["radio", "checkbox", "button", "reset", "submit"] }], // boxes of one choice
     "long-title": "off", // a title begins with the name of what is shown
     "no-trailing-whitespace": "off", // between the elements of a template
     "script-type": "off", // type=application/json holds data

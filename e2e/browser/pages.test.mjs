@@ -7,6 +7,15 @@ import { audit, conforms, serve, setUp, shot, validate, visit } from "./harness.
 let server, state
 const pages = [["login", "/login"]]
 
+// first is the address of the newest record of a list.
+async function first(list) {
+  const page = await visit(server, { state })
+  await page.goto(list)
+  const address = await page.locator("[data-row]").first().getAttribute("href")
+  await page.done()
+  return address
+}
+
 before(async () => {
   server = await serve()
   state = await setUp(server)
@@ -20,6 +29,9 @@ before(async () => {
     ["runs", "/admin/runs"], ["run", `/admin/runs/${run}`], ["definitions", "/admin/definitions"],
     ["definition-new", "/admin/definitions/new"], ["definition", "/admin/definitions/default"],
     ["history", "/admin/definitions/default/history"], ["execute", "/admin/definitions/default/execute"], ["settings", "/admin/settings"],
+    ["alerts", "/admin/alerts"], ["alert", await first("/admin/alerts")], ["deliveries", "/admin/deliveries"], ["delivery", await first("/admin/deliveries")],
+    ["notifications", "/admin/notifications"], ["search", "/admin/search?q=disk"], ["schedules", "/admin/settings/schedules"], ["tokens", "/admin/settings/tokens"],
+    ["users", "/admin/settings/users"], ["channel-kinds", "/admin/settings/channels/new"], ["channel", "/admin/settings/channels/new?driver=email"],
   )
 })
 

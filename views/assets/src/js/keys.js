@@ -30,7 +30,7 @@ function step(by) {
   links[Math.min(links.length - 1, Math.max(0, at + by))].focus()
 }
 
-for (const button of document.querySelectorAll("[data-opens]")) {
+for (const button of document.querySelectorAll("button[data-opens]")) {
   button.hidden = false
   button.addEventListener("click", () => document.getElementById(button.dataset.opens).showModal())
 }
