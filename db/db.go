@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -176,6 +177,8 @@ func (s *Store) hasFailed() error {
 	}
 }
 
+const accessWrite = 2 // W_OK of access(2)
+
 // Ping tells whether the store can do its work: it reads and, when the newest write failed or the SQLite
 // file can no longer be opened for writing, tries a write.
 func (s *Store) Ping(ctx context.Context) error {
@@ -190,10 +193,9 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	writable := true
 	if s.isSQLite() {
-		f, err := os.OpenFile(s.file(), os.O_RDWR, 0)
-		if writable = err == nil; writable {
-			f.Close()
-		}
+		// Opening and closing the file here would drop the locks that SQLite has on it: POSIX takes all of the
+		// process's. The next sqlite3 shell would then delete the log at its end, with what was committed.
+		writable = syscall.Access(s.file(), accessWrite) == nil
 	}
 	if writable && !s.unwell.Load() {
 		return nil

@@ -24,6 +24,12 @@ const holdVariable = "PENSTOCK_TEST_HOLD"
 func TestMain(m *testing.M) {
 	if url := os.Getenv(holdVariable); url != "" {
 		s, err := db.Open(context.Background(), db.Options{URL: url})
+		if err == nil {
+			_, err = s.Migrate(context.Background())
+		}
+		if err == nil {
+			err = s.Ping(context.Background())
+		}
 		if err != nil {
 			fmt.Println(err)
 			os.Exit(1)
@@ -36,10 +42,10 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestOpenRefusesASecondProcess(t *testing.T) {
-	t.Parallel()
-	url := dbtest.SQLite(t)
-	holder := exec.CommandContext(t.Context(), os.Args[0])
+// hold lets another process open the store, write and look whether it is well, until release is called.
+func hold(t *testing.T, url string) (holder *exec.Cmd, release func()) {
+	t.Helper()
+	holder = exec.CommandContext(t.Context(), os.Args[0])
 	holder.Env = append(os.Environ(), holdVariable+"="+url)
 	stdin := value(holder.StdinPipe())(t)
 	stdout := value(holder.StdoutPipe())(t)
@@ -47,12 +53,39 @@ func TestOpenRefusesASecondProcess(t *testing.T) {
 	if line := value(bufio.NewReader(stdout).ReadString('\n'))(t); line != "open\n" {
 		t.Fatalf("the other process says %q", line)
 	}
+	return holder, func() {
+		stdin.Close()
+		must(t, holder.Wait())
+	}
+}
+
+// Whoever looks into the file of a running server and believes to be the last deletes the log when he
+// closes it, and what the server commits from then on is lost with its process.
+func TestAReaderBesideTheServerLeavesTheLog(t *testing.T) {
+	t.Parallel()
+	url := dbtest.SQLite(t)
+	path := strings.TrimPrefix(url, "sqlite:")
+	_, release := hold(t, url)
+	defer release()
+	before := value(os.Stat(path + "-wal"))(t)
+	shell := value(sql.Open("sqlite", path))(t)
+	var tables int
+	must(t, shell.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables))
+	must(t, shell.Close())
+	if after, err := os.Stat(path + "-wal"); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the log of the running server is gone after another process has read the file: %v", err)
+	}
+}
+
+func TestOpenRefusesASecondProcess(t *testing.T) {
+	t.Parallel()
+	url := dbtest.SQLite(t)
+	holder, release := hold(t, url)
 	_, err := db.Open(t.Context(), db.Options{URL: url})
 	if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("in use by another penstock process (pid %d)", holder.Process.Pid)) {
 		t.Errorf("a second process: %v, want a refusal that names pid %d", err, holder.Process.Pid)
 	}
-	stdin.Close()
-	must(t, holder.Wait())
+	release()
 	must(t, value(db.Open(t.Context(), db.Options{URL: url}))(t).Close())
 }
 
