@@ -60,6 +60,7 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 			if code == errcode.ParseFailed && strings.Contains(shown.Message, "token limit") {
 				shown.Extensions["code"] = codeTokenLimit
 			}
+			shown.Message = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "").Replace(shown.Message)
 			if len(shown.Message) > maxMessage {
 				shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + " …"
 			}

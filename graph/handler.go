@@ -134,7 +134,9 @@ type documentCache struct {
 	graphql.Cache[*ast.QueryDocument]
 }
 
+// Add is called once for every document, after its validation and before its use.
 func (c documentCache) Add(ctx context.Context, query string, doc *ast.QueryDocument) {
+	keepLiterals(doc)
 	if len(query) <= 16<<10 {
 		c.Cache.Add(ctx, query, doc)
 	}

@@ -280,13 +280,9 @@ func TestJSONIsKept(t *testing.T) {
 			return `mutation { executePipelineDefinition(input: {name: "kept", payload: ` + payload + `}) { run { id } } }`
 		}
 		for query, where := range map[string]string{
-			execute(`{a: 12345678901234567890123}`): "input.payload.a: ",
-			execute(`{a: [1, {b: 1e999}]}`):         "input.payload.a.1.b: ",
-			execute(`{a: {b: HIGH}}`):               "input.payload.a.b: ",
-			strings.Replace(execute("$p"), "mutation", "mutation($p: JSON = {a: 1e999})", 1):                        "$p.a: ",
-			strings.Replace(execute("$p"), "mutation", "mutation($p: JSON = {a: HIGH})", 1):                         "$p.a: ",
-			strings.Replace(execute("{c: [$p]}"), "mutation", "mutation($p: JSON = [1, HIGH])", 1):                  "$p.1: ",
-			`{ ...F } fragment F on Query { ... on Query { runs(first: 12345678901234567890123) { totalCount } } }`: "first: ",
+			execute(`{a: {b: HIGH}}`): "input.payload.a.b: ",
+			strings.Replace(execute("$p"), "mutation", "mutation($p: JSON = {a: HIGH})", 1):        "$p.a: ",
+			strings.Replace(execute("{c: [$p]}"), "mutation", "mutation($p: JSON = [1, HIGH])", 1): "$p.1: ",
 		} {
 			r := s.query("admin", query, nil)
 			if r.code() != codeBadUserInput || !strings.HasPrefix(r.Errors[0].Message, where) {

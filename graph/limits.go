@@ -12,8 +12,8 @@ import (
 	"github.com/vektah/gqlparser/v2/parser"
 )
 
-// documentLimit refuses, before validation, numbers that do not fit and long documents: the
-// validator's check for overlapping fields takes time with the square of their number.
+// documentLimit refuses long documents before validation: the validator's check for overlapping fields
+// takes time with the square of their number. It also hides numbers from it, see hideNumbers.
 type documentLimit struct {
 	limits Limits
 	known  graphql.Cache[*ast.QueryDocument]
@@ -40,7 +40,8 @@ func (d documentLimit) MutateOperationParameters(ctx context.Context, params *gr
 	if n > d.limits.Selections {
 		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", n, d.limits.Selections)
 	}
-	return checkNumbers(doc)
+	params.Query = hideNumbers(params.Query, doc)
+	return nil
 }
 
 // written counts the fields of a selection as they stand there.
@@ -172,6 +173,9 @@ func (w *shapeWalk) arguments(list ast.ArgumentList) {
 // value looks for text that a store would refuse, and for what JSON does not have.
 func (w *shapeWalk) value(at string, v *ast.Value, inJSON bool) {
 	inJSON = inJSON || v.Definition != nil && v.Definition.Name == "JSON"
+	if _, kept := literal(v.Raw); kept && inJSON {
+		return
+	}
 	w.hasNUL = w.hasNUL || strings.ContainsRune(v.Raw, 0)
 	if inJSON && v.Kind == ast.EnumValue && w.bareWord == "" {
 		w.bareWord = at

@@ -46,6 +46,9 @@ func UnmarshalJSON(v any) (json.RawMessage, error) {
 	if raw, ok := v.(json.RawMessage); ok {
 		return raw, nil
 	}
+	if raw, ok := literal(v); ok {
+		return raw, nil
+	}
 	raw, err := json.Marshal(withLists(v))
 	if err != nil {
 		return nil, fmt.Errorf("encode JSON literal: %w", err)
@@ -53,7 +56,7 @@ func UnmarshalJSON(v any) (json.RawMessage, error) {
 	return raw, nil
 }
 
-// withLists copies a literal of the document, where an empty list is a nil slice, which would be null.
+// withLists copies a literal of the document that has variables in it, where an empty list is a nil slice, which would be null.
 func withLists(v any) any {
 	switch v := v.(type) {
 	case []any:
@@ -68,6 +71,10 @@ func withLists(v any) any {
 			object[key] = withLists(value)
 		}
 		return object
+	case string:
+		if raw, ok := literal(v); ok {
+			return raw
+		}
 	}
 	return v
 }
