@@ -164,7 +164,8 @@ func (n *notifyNode) Run(ctx context.Context, in engine.Input) (engine.Output, e
 	return out, err
 }
 
-// Target finds where the message goes. An alert about a channel is not sent through that channel.
+// Target finds where the message goes. An alert about a channel is not sent through that channel, nor
+// to the console, which reaches nobody, while another channel works.
 func (n *notifyNode) Target(ctx context.Context, in engine.Input) (to engine.Target, err error) {
 	s := in.Services
 	to = engine.Target{Driver: n.Driver, Channel: cmp.Or(n.Channel, n.Driver)}
@@ -183,12 +184,13 @@ func (n *notifyNode) Target(ctx context.Context, in engine.Input) (to engine.Tar
 			to.Channel, err = n.own, nil
 		}
 	}
-	if about := engine.AboutChannel(in); about != "" && about == to.Channel {
-		to = engine.Target{Channel: to.Channel, Driver: to.Driver}
-		var name, driver string
-		var sender notify.Driver
-		if name, driver, sender, err = s.AlarmChannel(ctx, about); err == nil {
-			to = engine.Target{Channel: name, Driver: driver, Sender: sender}
+	if about := engine.AboutChannel(in); about != "" && (about == to.Channel || to.Driver == "console") {
+		name, driver, sender, none := s.AlarmChannel(ctx, about)
+		switch {
+		case none == nil:
+			to, err = engine.Target{Channel: name, Driver: driver, Sender: sender}, nil
+		case about == to.Channel:
+			to, err = engine.Target{Channel: to.Channel, Driver: to.Driver}, none
 		}
 	}
 	return to, err

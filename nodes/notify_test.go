@@ -313,6 +313,7 @@ func TestNotifyAboutAChannel(t *testing.T) {
 	}{
 		"the channel itself": {map[string]string{"mail": "email", "ops": "slack"}, "ops", "mail"},
 		"another channel":    {map[string]string{"mail": "email", "ops": "slack"}, "mail", "ops"},
+		"the console":        {map[string]string{"mail": "email", "ops": "console"}, "chat", "mail"},
 		"no other":           {map[string]string{"ops": "slack"}, "ops", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
