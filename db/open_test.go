@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,21 +60,19 @@ func hold(t *testing.T, url string) (holder *exec.Cmd, release func()) {
 	}
 }
 
-// Whoever looks into the file of a running server and believes to be the last deletes the log when he
-// closes it, and what the server commits from then on is lost with its process.
-func TestAReaderBesideTheServerLeavesTheLog(t *testing.T) {
+// Without SQLite's lock on the file, whoever looks into it believes to be alone and deletes the log when he
+// leaves; what the server commits from then on is lost with its process.
+func TestPingKeepsTheLockOfTheFile(t *testing.T) {
 	t.Parallel()
 	url := dbtest.SQLite(t)
-	path := strings.TrimPrefix(url, "sqlite:")
-	_, release := hold(t, url)
+	holder, release := hold(t, url)
 	defer release()
-	before := value(os.Stat(path + "-wal"))(t)
-	shell := value(sql.Open("sqlite", path))(t)
-	var tables int
-	must(t, shell.QueryRow("SELECT count(*) FROM sqlite_schema").Scan(&tables))
-	must(t, shell.Close())
-	if after, err := os.Stat(path + "-wal"); err != nil || !os.SameFile(before, after) {
-		t.Errorf("the log of the running server is gone after another process has read the file: %v", err)
+	file := value(os.Open(strings.TrimPrefix(url, "sqlite:")))(t)
+	defer file.Close()
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK, Start: 0x40000002, Len: 510} // SQLite's range of shared locks
+	must(t, syscall.FcntlFlock(file.Fd(), syscall.F_GETLK, &lock))
+	if lock.Type != syscall.F_RDLCK || int(lock.Pid) != holder.Process.Pid {
+		t.Errorf("the file is not locked by the process that uses it: %+v", lock)
 	}
 }
 
