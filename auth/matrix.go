@@ -47,6 +47,10 @@ var matrix = map[string]Scope{
 	"DELETE /orchestration/channels/{name}/":    Edit,
 	"POST /orchestration/channels/{name}/test/": Edit,
 
+	// Notifications.
+	"GET /orchestration/notifications/":      Read,
+	"GET /orchestration/notifications/{id}/": Read,
+
 	// Sources.
 	"GET /orchestration/sources/":           Read,
 	"GET /orchestration/sources/{name}/":    Read,
@@ -96,6 +100,8 @@ var matrix = map[string]Scope{
 	"Subscription.runProgress": Read,
 	"Subscription.runsChanged": Read,
 
+	"Query.notification":            Read,
+	"Query.notifications":           Read,
 	"Query.incident":                Read,
 	"Query.incidents":               Read,
 	"Query.alerts":                  Read,
@@ -152,6 +158,10 @@ var matrix = map[string]Scope{
 	"PipelineRun.childRuns":       Read,
 	"PipelineRun.rerunOf":         Read,
 	"Incident.alerts":             Read,
+	"Incident.notifications":      Read,
+	"PipelineRun.notifications":   Read,
+	"Notification.run":            Read,
+	"Notification.incident":       Read,
 	"Incident.runs":               Read,
 	"Incident.timeline":           Read,
 	"Alert.incident":              Read,

@@ -133,13 +133,36 @@ type ChannelStatus struct {
 	Waiting int        `json:"waiting"` // messages that wait for their turn in this process
 }
 
-// ChannelStatuses says how the channels do that have been used, by name; any other is fine.
-func (e *Engine) ChannelStatuses(ctx context.Context) (map[string]ChannelStatus, error) {
+// ChannelStatuses are the channels that have been used, by name.
+type ChannelStatuses map[string]ChannelStatus
+
+// Of is the status of a channel; one that nobody has used is fine.
+func (s ChannelStatuses) Of(name string) ChannelStatus {
+	if status, ok := s[name]; ok {
+		return status
+	}
+	return ChannelStatus{State: string(db.ChannelOK)}
+}
+
+// ChannelStatuses says how the channels do.
+func (e *Engine) ChannelStatuses(ctx context.Context) (ChannelStatuses, error) {
 	states, err := e.store.ChannelStates(ctx)
 	if err != nil {
 		return nil, err
 	}
-	out := make(map[string]ChannelStatus, len(states))
+	return e.statuses(states), nil
+}
+
+// RecentChannelStatuses is [Engine.ChannelStatuses] without asking the store, which was asked some seconds ago.
+func (e *Engine) RecentChannelStatuses() ChannelStatuses {
+	e.gates.mu.Lock()
+	seen := e.gates.seen
+	e.gates.mu.Unlock()
+	return e.statuses(seen)
+}
+
+func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
+	out := make(ChannelStatuses, len(states))
 	for name, s := range states {
 		status := ChannelStatus{State: string(s.State), Error: s.Error}
 		if s.State != db.ChannelOK {
@@ -166,7 +189,7 @@ func (e *Engine) ChannelStatuses(ctx context.Context) (map[string]ChannelStatus,
 		g.mu.Unlock()
 		out[g.channel] = status
 	}
-	return out, nil
+	return out
 }
 
 // AlarmChannel implements [Services]: the configured channel, else default, else the first that works,
@@ -206,6 +229,17 @@ func (s *services) AlarmChannel(ctx context.Context, except string) (name, kind 
 		}
 	}
 	return "", "", nil, fault.New(fault.Unprocessable, "The alarm is about the channel %q, and no other channel can send it. Create one.", except)
+}
+
+// works ends the trouble of a channel that a person has tested.
+func (e *Engine) works(ctx context.Context, channel string) error {
+	e.gates.of(channel).forget()
+	states, err := e.store.ChannelStates(ctx)
+	if s := states[channel]; s != nil && s.State != db.ChannelOK {
+		err = e.store.SetChannelState(ctx, db.ChannelState{Channel: channel, State: db.ChannelOK, Since: s.Since, UpdatedAt: now()})
+		e.look()
+	}
+	return err
 }
 
 func (e *Engine) inTrouble(channel string) bool {

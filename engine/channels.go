@@ -116,6 +116,7 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 		return nil, false, err
 	}
 	e.compiled.forget()
+	e.gates.of(in.Name).forget() // what waits may try the new settings at once
 	saved, err := e.store.Channel(ctx, in.Name)
 	return saved, created, err
 }
@@ -185,6 +186,8 @@ func (e *Engine) TestChannel(ctx context.Context, name string) (notify.Receipt, 
 	text := ""
 	if err != nil {
 		text = fault.Of(err).Message
+	} else if werr := e.works(ctx, name); werr != nil {
+		return receipt, werr
 	}
 	if werr := e.store.ChannelTested(ctx, name, time.Now().UTC(), text); werr != nil {
 		return receipt, werr

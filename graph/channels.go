@@ -23,7 +23,7 @@ func object(o graphql.Omittable[json.RawMessage]) json.RawMessage {
 }
 
 func receiptOf(r notify.Receipt) *ChannelReceipt {
-	out := &ChannelReceipt{MessageID: orNull(r.MessageID), Response: r.Response}
+	out := &ChannelReceipt{Request: orNull(r.Request), MessageID: orNull(r.MessageID), Response: r.Response}
 	if r.Status != 0 {
 		out.Status = new(int32(r.Status))
 	}

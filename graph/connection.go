@@ -41,48 +41,51 @@ type PageInfo struct {
 
 // The connections and edges of the schema, under names that gqlgen can look up.
 type (
-	DefinitionConnection = Connection[db.PipelineDefinition]
-	DefinitionEdge       = Edge[db.PipelineDefinition]
-	VersionConnection    = Connection[db.PipelineDefinitionVersion]
-	VersionEdge          = Edge[db.PipelineDefinitionVersion]
-	RunConnection        = Connection[db.Run]
-	RunEdge              = Edge[db.Run]
-	IncidentConnection   = Connection[db.Incident]
-	IncidentEdge         = Edge[db.Incident]
-	AlertConnection      = Connection[db.Alert]
-	AlertEdge            = Edge[db.Alert]
-	UserConnection       = Connection[db.User]
-	UserEdge             = Edge[db.User]
-	TokenConnection      = Connection[db.APIToken]
-	TokenEdge            = Edge[db.APIToken]
-	ChannelConnection    = Connection[db.Channel]
-	ChannelEdge          = Edge[db.Channel]
-	SourceConnection     = Connection[db.Source]
-	SourceEdge           = Edge[db.Source]
-	DeliveryConnection   = Connection[db.Delivery]
-	DeliveryEdge         = Edge[db.Delivery]
-	DecisionConnection   = Connection[db.Decision]
-	DecisionEdge         = Edge[db.Decision]
-	ScheduleConnection   = Connection[db.Schedule]
-	ScheduleEdge         = Edge[db.Schedule]
+	DefinitionConnection   = Connection[db.PipelineDefinition]
+	DefinitionEdge         = Edge[db.PipelineDefinition]
+	VersionConnection      = Connection[db.PipelineDefinitionVersion]
+	VersionEdge            = Edge[db.PipelineDefinitionVersion]
+	RunConnection          = Connection[db.Run]
+	RunEdge                = Edge[db.Run]
+	IncidentConnection     = Connection[db.Incident]
+	IncidentEdge           = Edge[db.Incident]
+	AlertConnection        = Connection[db.Alert]
+	AlertEdge              = Edge[db.Alert]
+	UserConnection         = Connection[db.User]
+	UserEdge               = Edge[db.User]
+	TokenConnection        = Connection[db.APIToken]
+	TokenEdge              = Edge[db.APIToken]
+	NotificationConnection = Connection[db.NotificationMessage]
+	NotificationEdge       = Edge[db.NotificationMessage]
+	ChannelConnection      = Connection[db.Channel]
+	ChannelEdge            = Edge[db.Channel]
+	SourceConnection       = Connection[db.Source]
+	SourceEdge             = Edge[db.Source]
+	DeliveryConnection     = Connection[db.Delivery]
+	DeliveryEdge           = Edge[db.Delivery]
+	DecisionConnection     = Connection[db.Decision]
+	DecisionEdge           = Edge[db.Decision]
+	ScheduleConnection     = Connection[db.Schedule]
+	ScheduleEdge           = Edge[db.Schedule]
 )
 
 // list names an ordering: a cursor of one is refused by the others.
 type list string
 
 const (
-	definitionList list = "d"
-	versionList    list = "v"
-	runList        list = "r"
-	incidentList   list = "i"
-	alertList      list = "a"
-	channelList    list = "c"
-	userList       list = "u"
-	tokenList      list = "t"
-	sourceList     list = "s"
-	deliveryList   list = "dl"
-	decisionList   list = "dec"
-	scheduleList   list = "s"
+	definitionList   list = "d"
+	versionList      list = "v"
+	runList          list = "r"
+	incidentList     list = "i"
+	alertList        list = "a"
+	channelList      list = "c"
+	notificationList list = "n"
+	userList         list = "u"
+	tokenList        list = "t"
+	sourceList       list = "s"
+	deliveryList     list = "dl"
+	decisionList     list = "dec"
+	scheduleList     list = "s"
 )
 
 // page checks the arguments of a connection.

@@ -106,6 +106,12 @@ func costs() ComplexityRoot {
 	c.PipelineDefinition.Runs = nested
 	c.Incident.Alerts = nested
 	c.Incident.Runs = nested
+	c.Incident.Notifications = nested
+	c.Query.Notifications = func(child int, first *int32, _ *string, last *int32, _ *string, _ *NotificationFilter) int {
+		return page(child, first, last)
+	}
+	c.PipelineRun.Notifications = func(child int) int { return 1 + 3*max(child, 1) }
+	c.Notification.Attempts = func(child int) int { return 1 + 3*max(child, 1) }
 	c.Query.Deliveries = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DeliveryFilter) int {
 		return page(child, first, last)
 	}
@@ -125,6 +131,7 @@ func costs() ComplexityRoot {
 	c.PipelineRunConnection.TotalCount = count
 	c.IncidentConnection.TotalCount = count
 	c.AlertConnection.TotalCount = count
+	c.NotificationConnection.TotalCount = count
 	c.DeliveryConnection.TotalCount = count
 	c.DecisionConnection.TotalCount = count
 	return c

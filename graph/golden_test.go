@@ -11,9 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"penstock/db"
 	"penstock/engine"
 )
 
@@ -120,7 +123,33 @@ func mask(text string) string {
 	return text
 }
 
-// seed makes two definitions, runs of them that ended, and an incident with two alerts.
+// tell stores a message that was sent and one that was given up, of the run.
+func (s *stack) tell(run *db.Run) {
+	s.t.Helper()
+	w := db.RunWrite{RunID: run.ID, Epoch: run.Epoch}
+	for i, status := range []db.NotificationStatus{db.NotificationSent, db.NotificationDead} {
+		at := time.Date(2026, 11, 22, 12, 0, i, 0, time.UTC)
+		m := db.NotificationMessage{
+			ID: uuid.Must(uuid.NewV7()).String(), RunID: run.ID, NodeID: []string{"page", "mail"}[i], DefinitionName: run.DefinitionName,
+			IncidentID: run.IncidentID, Occurrence: 1, Revision: 1, Channel: []string{"ops", "mail"}[i], Driver: []string{"slack", "email"}[i],
+			IdempotencyKey: "key", Kind: db.NotificationTrigger, Title: "DiskFull on db1", Severity: db.SeverityCritical, Status: status,
+			Attempts: 1, MayHaveArrived: true, CreatedAt: at, UpdatedAt: at,
+		}
+		a := db.NotificationAttempt{MessageID: m.ID, Number: 1, StartedAt: at, FinishedAt: at.Add(time.Second), Outcome: db.AttemptSent, Request: "POST hooks.slack.com/…, 812 bytes", ResponseStatus: 200, Response: "ok"}
+		if status == db.NotificationSent {
+			m.SentAt, m.ProviderID = at, "C1:2"
+		} else {
+			m.EndedAt, m.Reason = at, "The target timed out."
+			a.Outcome, a.FinishedAt, a.Request, a.ResponseStatus, a.Response = db.AttemptUnknown, time.Time{}, "", 0, ""
+		}
+		w.Messages, w.Attempts = append(w.Messages, m), append(w.Attempts, a)
+	}
+	if err := s.store.WriteRun(w).Wait(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// seed makes two definitions, runs of them that ended, and an incident with two alerts and two messages.
 func (s *stack) seed() *strings.Replacer {
 	s.t.Helper()
 	s.define("echo", `[{"id":"first","type":"echo"},{"id":"second","type":"talk"}]`)
@@ -143,5 +172,6 @@ func (s *stack) seed() *strings.Replacer {
 	if err != nil || run.IncidentID == "" {
 		s.t.Fatalf("the run has no incident: %v", err)
 	}
+	s.tell(run)
 	return strings.NewReplacer("$run.ok", ok, "$run.failed", failed, "$run.intake", run.ID, "$incident", run.IncidentID)
 }

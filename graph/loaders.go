@@ -70,6 +70,10 @@ type loaders struct {
 	results     *relation[*engine.RunResult]   // by run
 	actions     *relation[[]db.IncidentAction] // by incident
 	schedules   *relation[[]db.Schedule]       // by definition
+
+	notifications *relation[[]db.NotificationMessage] // by run
+	attempts      *relation[[]db.NotificationAttempt] // by notification
+	health        *relation[engine.ChannelStatus]     // by channel
 }
 
 type loadersKey struct{}
@@ -80,6 +84,15 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 		actions:    newRelation(r.store.IncidentActionsByIncident),
 		stages:     newRelation(r.store.StagesByRun),
 		deliveries: newRelation(r.store.DeliveriesByID),
+		attempts:   newRelation(r.store.AttemptsByNotification),
+		health: newRelation(func(ctx context.Context, names []string) (map[string]engine.ChannelStatus, error) {
+			statuses, err := r.engine.ChannelStatuses(ctx)
+			out := make(map[string]engine.ChannelStatus, len(names))
+			for _, name := range names {
+				out[name] = statuses.Of(name)
+			}
+			return out, err
+		}),
 	}
 	l.incidents = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Incident, error) {
 		for _, id := range ids {
@@ -114,6 +127,13 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 		}
 		return byDelivery, err
 	})
+	l.notifications = newRelation(func(ctx context.Context, ids []string) (map[string][]db.NotificationMessage, error) {
+		byRun, err := r.store.NotificationsByRun(ctx, ids)
+		for _, list := range byRun {
+			l.announceNotifications(list)
+		}
+		return byRun, err
+	})
 	l.results = newRelation(func(ctx context.Context, ids []string) (map[string]*engine.RunResult, error) {
 		byID, err := r.store.RunsByID(ctx, ids)
 		if err != nil {
@@ -147,6 +167,16 @@ func (l *loaders) announceRun(run *db.Run) {
 	l.runs.announce(run.RerunOfRunID)
 	l.stages.announce(run.ID)
 	l.results.announce(run.ID)
+	l.notifications.announce(run.ID)
+}
+
+// announceNotifications is called with all notifications that a resolver returns.
+func (l *loaders) announceNotifications(list []db.NotificationMessage) {
+	for _, m := range list {
+		l.attempts.announce(m.ID)
+		l.runs.announce(m.RunID)
+		l.incidents.announce(m.IncidentID)
+	}
 }
 
 // announceSchedules is called with all schedules that a resolver returns.

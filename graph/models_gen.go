@@ -93,6 +93,8 @@ type CancelRunPayload struct {
 
 // Answer of a receiver.
 type ChannelReceipt struct {
+	// What was sent where, in a line without secrets; null if nothing was.
+	Request *string `json:"request,omitempty"`
 	// The receiver's id of the message, if it gives one.
 	MessageID *string `json:"messageId,omitempty"`
 	// Status of the answer (HTTP or SMTP); null if the driver knows none.
@@ -375,6 +377,18 @@ type IncidentFilter struct {
 	AlertName graphql.Omittable[*string] `json:"alertName,omitempty"`
 	// Text in the title, host, alert name or summary.
 	Search graphql.Omittable[*string] `json:"search,omitempty"`
+}
+
+// Which notifications to list. All that is given must hold.
+type NotificationFilter struct {
+	// In one of these states.
+	Status graphql.Omittable[[]db.NotificationStatus] `json:"status,omitempty"`
+	// Through this channel.
+	Channel graphql.Omittable[*string] `json:"channel,omitempty"`
+	// Of this run.
+	RunID graphql.Omittable[*string] `json:"runId,omitempty"`
+	// About this incident: its global id or UUID.
+	IncidentID graphql.Omittable[*string] `json:"incidentId,omitempty"`
 }
 
 // Which definitions to list. All that is given must hold.

@@ -18,19 +18,20 @@ type Node any
 type kind string
 
 const (
-	definitionNode kind = "PipelineDefinition"
-	versionNode    kind = "PipelineDefinitionVersion"
-	runNode        kind = "PipelineRun"
-	stageNode      kind = "StageExecution"
-	incidentNode   kind = "Incident"
-	alertNode      kind = "Alert"
-	channelNode    kind = "Channel"
-	userNode       kind = "User"     // not looked up by id: that needs other rights than the rest
-	tokenNode      kind = "ApiToken" // the same
-	sourceNode     kind = "Source"
-	deliveryNode   kind = "Delivery"
-	decisionNode   kind = "Decision"
-	scheduleNode   kind = "Schedule"
+	definitionNode   kind = "PipelineDefinition"
+	versionNode      kind = "PipelineDefinitionVersion"
+	runNode          kind = "PipelineRun"
+	stageNode        kind = "StageExecution"
+	incidentNode     kind = "Incident"
+	alertNode        kind = "Alert"
+	channelNode      kind = "Channel"
+	notificationNode kind = "Notification"
+	userNode         kind = "User"     // not looked up by id: that needs other rights than the rest
+	tokenNode        kind = "ApiToken" // the same
+	sourceNode       kind = "Source"
+	deliveryNode     kind = "Delivery"
+	decisionNode     kind = "Decision"
+	scheduleNode     kind = "Schedule"
 )
 
 func (k kind) id(key string) string {
@@ -76,6 +77,8 @@ func (r *Resolver) node(ctx context.Context, id string) (Node, error) {
 		return found(r.store.Alert(ctx, key))
 	case channelNode:
 		return found(r.store.Channel(ctx, key))
+	case notificationNode:
+		return found(r.notification(ctx, key))
 	case sourceNode:
 		return found(r.store.Source(ctx, key))
 	case deliveryNode:

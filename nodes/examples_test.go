@@ -30,7 +30,7 @@ func example(t testing.TB, name string) string {
 
 var examples = []string{
 	"alertmanager-openai-slack", "critical-pagerduty", "health-check", "metrics-without-ai", "high-priority-only",
-	"two-analysts", "optional-failing-notify", "context-transform-local", "health-checked",
+	"two-analysts", "optional-failing-notify", "context-transform-local", "health-checked", "page-then-explain",
 }
 
 // Without any setting made, every example is valid and says what is still to be done.

@@ -32,6 +32,17 @@ type channelDetail struct {
 	CreatedBy   string          `json:"created_by"`
 	CreatedAt   time.Time       `json:"created_at"`
 	UpdatedAt   time.Time       `json:"updated_at"`
+
+	Health *engine.ChannelStatus `json:"health,omitempty"` // not after a change
+}
+
+// healthy adds how the channels do.
+func (s *Server) healthy(r *http.Request, channels []channelDetail) error {
+	statuses, err := s.engine.ChannelStatuses(r.Context())
+	for i := range channels {
+		channels[i].Health = new(statuses.Of(channels[i].Name))
+	}
+	return err
 }
 
 func channelOf(c db.Channel) channelDetail {
@@ -57,6 +68,9 @@ func (s *Server) channelList(w http.ResponseWriter, r *http.Request) error {
 	for i, c := range channels {
 		rows[i] = channelOf(c)
 	}
+	if err := s.healthy(r, rows); err != nil {
+		return err
+	}
 	return writeJSON(w, http.StatusOK, struct {
 		Channels []channelDetail `json:"channels"`
 		Count    int             `json:"count"`
@@ -68,7 +82,11 @@ func (s *Server) channelGet(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, http.StatusOK, channelOf(*c))
+	detail := []channelDetail{channelOf(*c)}
+	if err := s.healthy(r, detail); err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, detail[0])
 }
 
 // channelPut creates (201) or replaces (200). A secret that the settings leave out keeps its value.
@@ -112,12 +130,13 @@ func (s *Server) channelTest(w http.ResponseWriter, r *http.Request) error {
 	receipt, err := s.engine.TestChannel(r.Context(), name)
 	answer := struct {
 		Channel      string  `json:"channel"`
-		Status       string  `json:"status"` // success or failed
+		Status       string  `json:"status"`  // success or failed
+		Request      string  `json:"request"` // what was sent where, without secrets
 		MessageID    string  `json:"message_id"`
 		ResponseCode int     `json:"response_code"` // HTTP status or SMTP code, 0 without an answer
 		Response     string  `json:"response"`
 		Error        *string `json:"error,omitempty"`
-	}{Channel: name, Status: "success", MessageID: receipt.MessageID, ResponseCode: receipt.Status, Response: receipt.Response}
+	}{Channel: name, Status: "success", Request: receipt.Request, MessageID: receipt.MessageID, ResponseCode: receipt.Status, Response: receipt.Response}
 	if err == nil {
 		return writeJSON(w, http.StatusOK, answer)
 	}

@@ -52,6 +52,9 @@ var figures = []struct {
 	{"event_subscribers", "Readers that follow a run live on this process.", nil},
 	{"source_last_received_seconds", "When the newest delivery of the source came, in seconds since 1970, as stored some seconds ago.", []string{"source"}},
 	{"source_silent", "1 while the source is late.", []string{"source"}},
+	{"channel_failing", "1 while messages do not get through the channel, as stored or seen by this process.", []string{"channel"}},
+	{"channel_sending", "Messages that this process is sending through the channel.", []string{"channel"}},
+	{"channel_waiting", "Messages that wait in this process for their turn in the channel.", []string{"channel"}},
 	{"retention_deleted_rows_total", "Rows that retention deleted, by table; bodies are emptied, not deleted.", []string{"table"}},
 }
 
@@ -120,6 +123,15 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		if !src.LastReceivedAt.IsZero() {
 			gauge("source_last_received_seconds", float64(src.LastReceivedAt.Unix()), src.Name)
 		}
+	}
+	for name, ch := range c.engine.RecentChannelStatuses() {
+		failing := 0.0
+		if ch.State != string(db.ChannelOK) {
+			failing = 1
+		}
+		gauge("channel_failing", failing, name)
+		gauge("channel_sending", float64(ch.Sending), name)
+		gauge("channel_waiting", float64(ch.Waiting), name)
 	}
 	histogram("intake_lag_seconds", s.IntakeLag)
 	writes, seconds := c.store.Commits()

@@ -194,6 +194,7 @@ func TestOps(t *testing.T) {
 	defer stop()
 	s.url = public
 	s.do(request{method: "POST", path: "/orchestration/definitions/one/execute/", as: auth.Operate})
+	s.do(request{method: "PUT", path: "/orchestration/channels/ops/", as: auth.Edit, body: `{"driver":"generic","config":{}}`})
 	get := func(url string) (int, string) {
 		t.Helper()
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)

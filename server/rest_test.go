@@ -357,7 +357,7 @@ func TestChannels(t *testing.T) {
 	}
 	a = s.do(request{method: "POST", path: path + "test/", as: auth.Edit})
 	doc := s.json(a)
-	if a.status != 200 || doc["status"] != "success" || doc["message_id"] != "m-1" || doc["response_code"] != 200.0 || doc["response"] != `{"id":"m-1"}` {
+	if a.status != 200 || doc["status"] != "success" || !strings.HasPrefix(doc["request"].(string), "POST 127.0.0.1:") || doc["message_id"] != "m-1" || doc["response_code"] != 200.0 || doc["response"] != `{"id":"m-1"}` {
 		t.Errorf("test: %d %s", a.status, a.body)
 	}
 	status = http.StatusForbidden
@@ -376,6 +376,38 @@ func TestChannels(t *testing.T) {
 	}
 	if a = s.do(request{method: "POST", path: path + "test/", as: auth.Edit}); a.status != 404 {
 		t.Errorf("test of nothing: %d %s", a.status, a.body)
+	}
+}
+
+func TestNotifications(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	const list = "/orchestration/notifications/"
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(receiver.Close)
+	s.do(request{method: "PUT", path: "/orchestration/channels/ops/", as: auth.Edit, body: fmt.Sprintf(`{"driver":"generic","config":{"endpoint":%q}}`, receiver.URL)})
+	s.do(request{method: "PUT", path: "/orchestration/definitions/tell/", as: auth.Edit, body: `{"config":{"version":"1.0","nodes":[{"id":"tell","type":"tell"}]}}`})
+	a := s.do(request{method: "POST", path: "/orchestration/definitions/tell/execute/", as: auth.Operate, body: `{}`})
+	run, _ := s.json(a)["run_id"].(string)
+	a = s.do(request{path: list + "?status=sent,failed&channel=ops&limit=1&run_id=" + run, as: auth.Read})
+	doc := s.json(a)
+	rows, _ := doc["notifications"].([]any)
+	if a.status != 200 || doc["count"] != 1.0 || len(rows) != 1 {
+		t.Fatalf("list: %d %s", a.status, a.body)
+	}
+	row := rows[0].(map[string]any)
+	if row["run_id"] != run || row["node_id"] != "tell" || row["status"] != "sent" || row["kind"] != "trigger" || row["attempts"] != 1.0 || row["sent_at"] == nil || row["ended_at"] != nil {
+		t.Errorf("row %v", row)
+	}
+	doc = s.json(s.do(request{path: list + row["id"].(string) + "/", as: auth.Read}))
+	attempts, _ := doc["attempt_list"].([]any)
+	if len(attempts) != 1 || attempts[0].(map[string]any)["outcome"] != "sent" || attempts[0].(map[string]any)["latency_ms"] == nil {
+		t.Errorf("detail %v", doc)
+	}
+	for path, want := range map[string]int{list + "?status=lost": 400, list + "?limit=0": 400, list + "nothing/": 404, list + "?run_id=other": 200} {
+		if a := s.do(request{path: path, as: auth.Read}); a.status != want {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
 	}
 }
 

@@ -50,7 +50,7 @@ func Routes() ([]Route, error) {
 
 // all lists the routes of every topic.
 func (s *Server) all(graphql http.Handler) []route {
-	return slices.Concat(s.healthRoutes(), s.alertRoutes(), s.definitionRoutes(), s.scheduleRoutes(), s.runRoutes(), s.channelRoutes(), s.sourceRoutes(), s.statusRoutes(),
+	return slices.Concat(s.healthRoutes(), s.alertRoutes(), s.definitionRoutes(), s.scheduleRoutes(), s.runRoutes(), s.channelRoutes(), s.notificationRoutes(), s.sourceRoutes(), s.statusRoutes(),
 		s.tokenRoutes(), s.graphqlRoutes(graphql), s.adminRoutes())
 }
 

@@ -79,6 +79,22 @@ func (ingest) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
 	return engine.Output{Data: map[string]any{"incident_id": r.IncidentID}, IncidentID: r.IncidentID, Change: r.Change}, nil
 }
 
+// tell is the smallest node that notifies: the channel ops.
+type tell struct{}
+
+func (tell) Target(ctx context.Context, in engine.Input) (engine.Target, error) {
+	kind, d, err := in.Services.Channel(ctx, "ops")
+	return engine.Target{Channel: "ops", Driver: kind, Sender: d}, err
+}
+
+func (tell) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
+	if in.Target == nil {
+		return engine.Output{}, fault.New(fault.NotFound, "There is no channel ops.")
+	}
+	_, err := in.Services.Deliver(ctx, *in.Target, notify.Message{Key: in.Key, Title: "told", Severity: "warning"}, true)
+	return engine.Output{}, err
+}
+
 func nodeTypes(release chan struct{}) []engine.NodeType {
 	kind := func(name string, node engine.Node) engine.NodeType {
 		return engine.NodeType{
@@ -86,7 +102,7 @@ func nodeTypes(release chan struct{}) []engine.NodeType {
 			Build: func(json.RawMessage) (engine.Node, error) { return node, nil },
 		}
 	}
-	return []engine.NodeType{kind("step", step{release}), kind("ingest", ingest{})}
+	return []engine.NodeType{kind("step", step{release}), kind("ingest", ingest{}), kind("tell", tell{})}
 }
 
 // newStack starts everything and a token for each scope.
