@@ -37,6 +37,7 @@ var matrix = map[string]Scope{
 	// Runs.
 	"GET /orchestration/pipelines/":                 Read,
 	"GET /orchestration/pipeline/{run_id}/":         Read,
+	"POST /orchestration/pipeline/{run_id}/cancel/": Operate,
 	"POST /orchestration/pipeline/{run_id}/resume/": Operate,
 	"POST /orchestration/pipeline/{run_id}/rerun/":  Operate,
 

@@ -244,6 +244,23 @@ func TestExecute(t *testing.T) {
 			t.Errorf("%d %s", a.status, a.body)
 		}
 	})
+	t.Run("a cancelled run says by whom and why, and keeps it", func(t *testing.T) {
+		id := s.json(execute("slow", `{}`, http.Header{"Prefer": {"respond-async"}}))["run_id"].(string)
+		cancel := request{method: "POST", path: "/orchestration/pipeline/" + id + "/cancel/", as: auth.Operate, body: `{"reason": "wrong one"}`}
+		a := s.do(cancel)
+		doc := s.json(a)
+		if text, _ := doc["error"].(string); a.status != 200 || doc["status"] != "cancelled" || !strings.HasSuffix(text, ": wrong one") {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		cancel.body = ""
+		if a := s.do(cancel); a.status != 200 || s.json(a)["error"] != doc["error"] {
+			t.Errorf("again: %d %s", a.status, a.body)
+		}
+		cancel.path = "/orchestration/pipeline/" + s.json(execute("two", `{}`, nil))["run_id"].(string) + "/cancel/"
+		if a := s.do(cancel); a.status != 409 {
+			t.Errorf("a completed run: %d %s", a.status, a.body)
+		}
+	})
 	t.Run("the same Idempotency-Key is the same run", func(t *testing.T) {
 		header := http.Header{"Idempotency-Key": {"k1"}}
 		first, second := s.json(execute("two", `{}`, header)), s.json(execute("two", `{}`, header))

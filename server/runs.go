@@ -17,6 +17,7 @@ func (s *Server) runRoutes() []route {
 	return []route{
 		{"GET /orchestration/pipelines/", s.runList},
 		{"GET /orchestration/pipeline/{run_id}/", s.runGet},
+		{"POST /orchestration/pipeline/{run_id}/cancel/", s.runCancelJSON},
 		{"POST /orchestration/pipeline/{run_id}/resume/", s.runResume},
 		{"POST /orchestration/pipeline/{run_id}/rerun/", s.runRerun},
 	}
@@ -93,6 +94,27 @@ func nextOf[T any](c db.Connection[T]) *string {
 
 func (s *Server) runGet(w http.ResponseWriter, r *http.Request) error {
 	result, err := s.engine.Result(r.Context(), r.PathValue("run_id"))
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, result)
+}
+
+// runCancelJSON ends a run that has not ended yet.
+func (s *Server) runCancelJSON(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Reason string `json:"reason"`
+	}
+	if hasBody(r) {
+		if err := readJSON(w, r, &body); err != nil {
+			return err
+		}
+	}
+	run, err := s.engine.Cancel(r.Context(), r.PathValue("run_id"), body.Reason, actor(r))
+	if err != nil {
+		return err
+	}
+	result, err := s.engine.Result(r.Context(), run.ID)
 	if err != nil {
 		return err
 	}
