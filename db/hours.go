@@ -18,9 +18,11 @@ func (s *Store) RunsPerHour(ctx context.Context, since time.Time) ([]HourCount, 
 	if !s.isSQLite() {
 		hour = `to_char(r.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')`
 	}
+	// All and failed ones apart: each is counted in an index of its own, without a look at the rows.
 	var hours []HourCount
-	err := s.read.NewSelect().Model((*Run)(nil)).ColumnExpr(hour+" AS hour").ColumnExpr("count(*) AS total").
-		ColumnExpr("count(CASE WHEN r.status = ? THEN 1 END) AS failed", RunFailed).
-		Where("r.created_at >= ?", since).GroupExpr("1").Scan(ctx, &hours)
+	err := s.read.NewRaw("SELECT hour, SUM(total) AS total, SUM(failed) AS failed FROM ("+
+		"SELECT "+hour+" AS hour, 1 AS total, 0 AS failed FROM runs AS r WHERE r.created_at >= ? UNION ALL "+
+		"SELECT "+hour+", 0, 1 FROM runs AS r WHERE r.status = ? AND r.created_at >= ?) AS counted GROUP BY hour",
+		since, RunFailed, since).Scan(ctx, &hours)
 	return hours, wrap(err, "count runs by hour")
 }
