@@ -188,7 +188,9 @@ func (e *Engine) DeleteSource(ctx context.Context, name string) error {
 	if err := e.store.DeleteSource(ctx, name); err != nil {
 		return err
 	}
-	s.SilentSince = time.Time{}
+	if !s.SilentSince.IsZero() { // it may have been reported a moment ago, without a note of it yet
+		s.ReportedSince, s.SilentSince = s.SilentSince, time.Time{}
+	}
 	if err := e.reportSource(ctx, s); err != nil {
 		return err
 	}
