@@ -12,8 +12,6 @@ import (
 	"sync"
 	"text/tabwriter"
 
-	"github.com/tidwall/gjson"
-	"github.com/tidwall/sjson"
 	"github.com/urfave/cli/v3"
 
 	"penstock/auth"
@@ -107,7 +105,7 @@ func (a *app) start(ctx context.Context, public, ops net.Listener, out io.Writer
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(a.starter(ctx), a.catchAll(ctx)); err != nil {
+	if err := a.starter(ctx); err != nil {
 		return err
 	}
 	if can, err := a.store.CanShrink(ctx); err != nil {
@@ -207,37 +205,7 @@ func (a *app) baseURL(l net.Listener) string {
 	return "http://" + l.Addr().String()
 }
 
-const (
-	metaStarter = "starter"
-	metaRouting = "routing"
-)
-
-// catchAll gives the definition "default" of a store that is older than alert triggers the trigger that it
-// had without saying so, once.
-func (a *app) catchAll(ctx context.Context) error {
-	if _, err := a.store.Meta(ctx, metaRouting); err == nil || !fault.Is(err, fault.NotFound) {
-		return err
-	}
-	def, err := a.store.Definition(ctx, engine.DefaultDefinition)
-	if err == nil && !gjson.GetBytes(def.Config, "triggers").Exists() {
-		var config []byte
-		if config, err = sjson.SetRawBytes(def.Config, "triggers", []byte(`{"alert": {"match": "true", "priority": 1000}}`)); err == nil {
-			_, _, _, err = a.engine.SaveDefinition(ctx, engine.DefinitionInput{
-				Name: def.Name, Config: config, MustExist: true, Admin: true, Actor: "upgrade",
-				Message: "Takes the alerts that nothing else matches, as before: now it says so",
-			})
-		}
-	}
-	if _, invalid := errors.AsType[*engine.InvalidError](err); invalid {
-		a.log.Warn("the definition default takes no alerts: it is invalid; mend it and give it the trigger {\"alert\": {\"match\": \"true\", \"priority\": 1000}}", "error", err)
-		return nil
-	}
-	if err != nil && !fault.Is(err, fault.NotFound) {
-		return fmt.Errorf("give the definition default its trigger: %w", err)
-	}
-	_, err = a.store.SetMetaOnce(ctx, metaRouting, "done")
-	return err
-}
+const metaStarter = "starter"
 
 // starter gives a new store the definition "default" and the channel it notifies, once: whoever
 // deletes them does not get them back.

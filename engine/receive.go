@@ -21,7 +21,8 @@ import (
 	"penstock/fault"
 )
 
-// DefaultDefinition is the catch-all of a new store: it takes the alerts that no other definition matches.
+// DefaultDefinition is the catch-all of a new store: it takes the alerts that no other definition matches,
+// also if it says nothing about triggers.
 const DefaultDefinition = "default"
 
 // parsed is a delivery's body, understood.

@@ -50,6 +50,8 @@ func (c *compiled) routes(ctx context.Context, e *Engine) ([]*route, error) {
 				continue
 			}
 			r.Priority = definition.PriorityOf(trigger)
+		case r.plan.Route == nil && def.Name == DefaultDefinition && r.plan.Document.Triggers == nil:
+			r.Route = definition.CatchAll(def.Name)
 		case r.plan.Route == nil:
 			continue
 		default:

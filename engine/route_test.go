@@ -329,3 +329,24 @@ func TestOldNewsChangesNothing(t *testing.T) {
 		}
 	})
 }
+
+func TestTheDefaultTakesWhatNobodyWants(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		s.define("default", `[{"id":"ingest","type":"ingest"}]`)
+		s.define("other", `[{"id":"ingest","type":"ingest"}]`)
+		s.routed("first", `{"match": "alert.labels.team == 'db'"}`)
+		for team, want := range map[string]string{"db": "created started: first=matched", "web": "created started: first=not_matched default=matched"} {
+			if got := told(s.decisions(body(alert{"A", team, "firing", "info", team}))); got != want {
+				t.Errorf("%s: got %s, want %s", team, got, want)
+			}
+		}
+		config := json.RawMessage(`{"version":"1.0","triggers":{},"nodes":[{"id":"ingest","type":"ingest"}]}`)
+		if _, _, _, err := s.SaveDefinition(t.Context(), engine.DefinitionInput{Name: "default", Config: config}); err != nil {
+			t.Fatal(err)
+		}
+		if got := told(s.decisions(body(alert{"B", "h", "firing", "info", "web"}))); got != "created no_route: first=not_matched" {
+			t.Errorf("with empty triggers: %s", got)
+		}
+	})
+}

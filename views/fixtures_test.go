@@ -206,7 +206,7 @@ func pages() map[string]templ.Component {
 		"schedules-none":  views.Schedules(views.SchedulesPage{Page: frame("settings", "Schedules")}),
 		"channel-new":     views.Channel(views.ChannelPage{Page: frame("settings", "New channel"), New: true, Kinds: []views.Option{{Value: "slack", Label: "Slack"}}}),
 		"channel":         views.Channel(views.ChannelPage{Page: frame("settings", "ops"), Name: "ops", Driver: "email", Description: hostile, Active: true, State: "failed", Error: hostile, Problem: hostile, Fields: []views.FormField{{Name: "host", Title: "Host", Hint: hostile, Kind: "text", Value: hostile}, {Name: "password", Title: "Password", Kind: "secret", Stored: true}, {Name: "port", Title: "Port", Kind: "number", Value: "25", Problem: hostile}, {Name: "tls", Title: "TLS", Kind: "select", Value: "none", Options: []views.Option{{Value: "none", Label: "none"}}}, {Name: "to", Title: "To", Kind: "lines", Value: hostile}, {Name: "x", Title: "X", Kind: "check", Value: "true"}}}),
-		"search":            views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile, Hits: []views.Hit{{URL: "/admin/runs", Icon: "activity", Text: hostile, About: "page"}}}),
-		"search-none":       views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile}),
+		"search":          views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile, Hits: []views.Hit{{URL: "/admin/runs", Icon: "activity", Text: hostile, About: "page"}}}),
+		"search-none":     views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile}),
 	}
 }

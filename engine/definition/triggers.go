@@ -47,6 +47,16 @@ type Route struct {
 	On       []string
 }
 
+// CatchAll is the route of the definition "default" if it says nothing about triggers: it takes what nobody
+// else wants, so that an alert is not lost because somebody has saved a document without them.
+func CatchAll(name string) *Route {
+	match, err := expr.Compile("true", expr.Options{Kind: expr.Bool})
+	if err != nil {
+		panic(err)
+	}
+	return &Route{Name: name, Match: match, Priority: 1000, On: materialChanges}
+}
+
 // PriorityOf is the priority of a trigger.
 func PriorityOf(t *AlertTrigger) int { return first(DefaultPriority, t.Priority) }
 
