@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"penstock/e2e/harness"
@@ -202,34 +203,43 @@ func databaseLocked(ctx context.Context, w *world) error {
 	if err := pause(ctx, time.Second); err != nil {
 		return err
 	}
-	db, err := openDatabase(w.url)
+	unlock, err := w.lockDatabase(ctx, "EXCLUSIVE")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = db.Close() }()
-	conn, err := db.Conn(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	lock, span := []string{"BEGIN EXCLUSIVE"}, w.span(20*time.Second, 6*time.Second)
+	began, span := time.Now(), w.span(20*time.Second, 6*time.Second)
 	if w.Store == postgres {
-		lock, span = []string{"BEGIN", "LOCK TABLE runs IN EXCLUSIVE MODE"}, w.span(30*time.Second, 6*time.Second)
+		span = w.span(30*time.Second, 6*time.Second)
 	}
-	for _, statement := range lock {
-		if _, err := conn.ExecContext(ctx, statement); err != nil {
-			return err
-		}
-	}
-	began := time.Now()
-	w.injected(lock[len(lock)-1])
-	back := func(ctx context.Context) error {
-		_, err := conn.ExecContext(ctx, "ROLLBACK")
-		return err
-	}
+	w.injected("lock")
+	back := func(context.Context) error { return unlock() }
 	w.checkReadable(ctx, s)
 	if err := w.away(ctx, s, f, outage{began: began.Add(2 * time.Second), lasts: span, answered: 2500 * time.Millisecond, mayBeReady: true}, back); err != nil {
 		return err
 	}
 	return w.finish(ctx, f, 20)
+}
+
+// lockDatabase takes a lock under which nothing can be written; on SQLite of the file, on PostgreSQL of the runs, in
+// that mode.
+func (w *world) lockDatabase(ctx context.Context, mode string) (unlock func() error, err error) {
+	db, err := openDatabase(w.url)
+	if err != nil {
+		return nil, err
+	}
+	lock := "BEGIN EXCLUSIVE"
+	if w.Store == postgres {
+		lock = "BEGIN; LOCK TABLE runs IN " + mode + " MODE"
+	}
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, lock)
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return func() error {
+		_, err := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		return errors.Join(err, conn.Close(), db.Close())
+	}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -244,4 +245,10 @@ func alertBody(number int64) []byte {
 		"externalURL":"","alerts":[{"status":"firing","labels":{"alertname":"DiskFull","instance":"host-%d:9100","severity":"critical"},
 		"annotations":{"summary":"Disk full"},"startsAt":"%s","endsAt":"0001-01-01T00:00:00Z","generatorURL":"","fingerprint":"%s"}]}`,
 		number, begin.Add(time.Duration(number)*time.Millisecond).Format(time.RFC3339Nano), fingerprint(number))
+}
+
+// resolvedBody says that the alert with that number has ended.
+func resolvedBody(number int64) []byte {
+	text := strings.ReplaceAll(string(alertBody(number)), `"status":"firing"`, `"status":"resolved"`)
+	return []byte(strings.Replace(text, "0001-01-01T00:00:00Z", time.Now().UTC().Format(time.RFC3339Nano), 1))
 }

@@ -20,8 +20,8 @@ const oncall = `{"version": "1.0", "nodes": [
   {"id": "tell", "type": "notify", "config": {"channel": "receiver"}}]}`
 
 // paged starts a server with the definition "oncall" and a PagerDuty.
-func (w *world) paged(ctx context.Context) (*harness.Server, *notifytest.PagerDuty, error) {
-	s, err := w.installation(ctx)
+func (w *world) paged(ctx context.Context, env ...string) (*harness.Server, *notifytest.PagerDuty, error) {
+	s, err := w.installation(ctx, env...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -174,11 +174,7 @@ func resolvedAlerts(ctx context.Context, w *world) error {
 		return err
 	}
 	w.Load = "2 alerts"
-	end := func(body []byte) []byte {
-		text := strings.ReplaceAll(string(body), `"status":"firing"`, `"status":"resolved"`)
-		return []byte(strings.Replace(text, "0001-01-01T00:00:00Z", time.Now().UTC().Format(time.RFC3339Nano), 1))
-	}
-	for _, body := range [][]byte{alertBody(1), end(alertBody(1)), end(alertBody(2))} {
+	for _, body := range [][]byte{alertBody(1), resolvedBody(1), resolvedBody(2)} {
 		if _, _, err := w.post(ctx, s, "oncall", body); err != nil {
 			return err
 		}

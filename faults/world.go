@@ -30,6 +30,9 @@ type world struct {
 
 	woken bool // a process woke up in the middle of a sentence, and may finish it: late, with its key
 
+	flaky bool            // receivers answer 503 now and then: attempts fail without being interrupted
+	apart map[string]bool // runs that shall not simply complete: the case judges them itself
+
 	receiver *notifytest.Webhook
 	servers  []*harness.Server
 	feeders  []*feeder
