@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -46,10 +45,14 @@ func (w *world) settle(ctx context.Context, f *feeder, s *harness.Server) error 
 
 // settled waits until every run has ended.
 func (w *world) settled(ctx context.Context, s *harness.Server) error {
-	return until(ctx, "every run ends without anyone doing anything", 90*time.Second, func() (bool, error) {
+	return w.settledWithin(ctx, s, 90*time.Second)
+}
+
+func (w *world) settledWithin(ctx context.Context, s *harness.Server, limit time.Duration) error {
+	return until(ctx, "every run ends without anyone doing anything", limit, func() (bool, error) {
 		n, err := unfinished(ctx, s.Client)
 		if err == nil && n > 0 {
-			err = fmt.Errorf("%d runs have not ended", n)
+			err = errors.New("some runs have not ended")
 		}
 		return err == nil, err
 	})
