@@ -78,13 +78,16 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	}
 	c.Cursors = make([]string, len(c.Items))
 	for i := range c.Items {
-		at, id := key(&c.Items[i])
-		c.Cursors[i] = base64.RawURLEncoding.EncodeToString([]byte(at.UTC().Format(cursorTime) + " " + id))
+		c.Cursors[i] = cursorOf(key(&c.Items[i]))
 	}
 	return c, nil
 }
 
 const cursorTime = "2006-01-02T15:04:05.000000Z"
+
+func cursorOf(at time.Time, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(at.UTC().Format(cursorTime) + " " + id))
+}
 
 func parseCursor(cursor string) (at time.Time, id string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)

@@ -56,10 +56,10 @@ func openChangesCursor(cursor string) (db.Position, error) {
 
 // listCursor is where the changes begin that a list does not show yet; "" unless the field changesCursor
 // is selected. It is called before the list is read.
-func (r *Resolver) listCursor(ctx context.Context) (string, error) {
+func listCursor(ctx context.Context) (string, error) {
 	for _, f := range graphql.CollectFieldsCtx(ctx, []string{"PipelineRunConnection", "IncidentConnection"}) {
 		if f.Name == "changesCursor" {
-			p, err := r.store.LastChange(ctx)
+			p, err := loadersOf(ctx).lastChange()
 			return changesCursor(p), err
 		}
 	}

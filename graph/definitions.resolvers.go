@@ -109,17 +109,20 @@ func (r *pipelineDefinitionResolver) ID(ctx context.Context, obj *db.PipelineDef
 }
 
 func (r *pipelineDefinitionResolver) Versions(ctx context.Context, obj *db.PipelineDefinition, first *int32, after *string, last *int32, before *string) (*Connection[db.PipelineDefinitionVersion], error) {
-	p, err := versionList.page(first, after, last, before)
+	c, err := loadersOf(ctx).versionsOf.below(ctx, versionList, obj.ID, first, after, last, before,
+		func(p db.Page) (db.Connection[db.PipelineDefinitionVersion], error) {
+			return r.store.DefinitionVersions(ctx, obj.ID, p)
+		})
 	if err != nil {
 		return nil, err
 	}
-	c, err := r.store.DefinitionVersions(ctx, obj.ID, p)
 	// Versions are numbered without gaps, so the newest number is their count.
-	return connect(versionList, c, func(context.Context) (int, error) { return obj.Version, nil }), err
+	c.count = func(context.Context) (int, error) { return obj.Version, nil }
+	return c, nil
 }
 
 func (r *pipelineDefinitionResolver) Runs(ctx context.Context, obj *db.PipelineDefinition, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error) {
-	return r.runs(ctx, db.RunFilter{DefinitionID: obj.ID}, first, after, last, before)
+	return r.runsBelow(ctx, loadersOf(ctx).runsOfDefinition, obj.ID, db.RunFilter{DefinitionID: obj.ID}, first, after, last, before)
 }
 
 func (r *pipelineDefinitionChangeResolver) Kind(ctx context.Context, obj *definition.Difference) (PipelineDefinitionChangeKind, error) {
@@ -154,7 +157,7 @@ func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, a
 	}
 	c, err := r.store.Definitions(ctx, f)
 	for i := range c.Items {
-		loadersOf(ctx).schedules.announce(c.Items[i].ID)
+		loadersOf(ctx).announceDefinition(c.Items[i].ID)
 	}
 	return connect(definitionList, c, func(ctx context.Context) (int, error) { return r.store.CountDefinitions(ctx, f) }), err
 }

@@ -107,7 +107,11 @@ func (r *deliveryResolver) Decisions(ctx context.Context, obj *db.Delivery) ([]*
 }
 
 func (r *incidentResolver) Decisions(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.Decision], error) {
-	return r.decisions(ctx, db.DecisionFilter{IncidentID: obj.ID}, first, after, last, before)
+	return loadersOf(ctx).decisionsOf.below(ctx, decisionList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.Decision], error) {
+		c, err := r.store.Decisions(ctx, db.DecisionFilter{IncidentID: obj.ID, Page: p})
+		loadersOf(ctx).announceDecisions(c.Items)
+		return c, err
+	})
 }
 
 func (r *mutationResolver) ReplayDelivery(ctx context.Context, input ReplayDeliveryInput) (*ReplayDeliveryPayload, error) {

@@ -36,11 +36,14 @@ func (r *incidentResolver) AcknowledgedBy(ctx context.Context, obj *db.Incident)
 }
 
 func (r *incidentResolver) Alerts(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.Alert], error) {
-	return r.alerts(ctx, db.AlertFilter{IncidentID: obj.ID}, first, after, last, before)
+	return loadersOf(ctx).alertsOf.below(ctx, alertList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.Alert], error) {
+		c, err := r.store.Alerts(ctx, db.AlertFilter{IncidentID: obj.ID, Page: p})
+		return announceAlerts(ctx, c), err
+	})
 }
 
 func (r *incidentResolver) Runs(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error) {
-	return r.runs(ctx, db.RunFilter{IncidentID: obj.ID}, first, after, last, before)
+	return r.runsBelow(ctx, loadersOf(ctx).runsOfIncident, obj.ID, db.RunFilter{IncidentID: obj.ID}, first, after, last, before)
 }
 
 func (r *incidentResolver) Actions(ctx context.Context, obj *db.Incident) ([]*db.IncidentAction, error) {
@@ -105,7 +108,7 @@ func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *stri
 	if f.Page, err = incidentList.page(first, after, last, before); err != nil {
 		return nil, err
 	}
-	cursor, err := r.listCursor(ctx)
+	cursor, err := listCursor(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -74,6 +74,13 @@ type loaders struct {
 	notifications *relation[[]db.NotificationMessage] // by run
 	attempts      *relation[[]db.NotificationAttempt] // by notification
 	health        *relation[engine.ChannelStatus]     // by channel
+
+	versionsOf                                  *pages[db.PipelineDefinitionVersion] // of definitions
+	runsOfDefinition, runsOfIncident, childRuns *pages[db.Run]
+	alertsOf                                    *pages[db.Alert]    // of incidents
+	decisionsOf                                 *pages[db.Decision] // of incidents
+
+	lastChange func() (db.Position, error) // before any list was read
 }
 
 type loadersKey struct{}
@@ -94,15 +101,22 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 			return out, err
 		}),
 	}
+	l.versionsOf = newPages(r.store.VersionsByDefinition, nil, func(*db.PipelineDefinitionVersion) {})
+	l.runsOfDefinition = newPages(r.store.RunsByDefinition, r.store.CountRunsByDefinition, l.announceRun)
+	l.runsOfIncident = newPages(r.store.RunsByIncident, r.store.CountRunsByIncident, l.announceRun)
+	l.childRuns = newPages(r.store.RunsByParent, r.store.CountRunsByParent, l.announceRun)
+	l.alertsOf = newPages(r.store.AlertListsByIncident, r.store.CountAlertsByIncident, func(a *db.Alert) { l.incidents.announce(a.IncidentID) })
+	l.decisionsOf = newPages(r.store.DecisionsByIncident, r.store.CountDecisionsByIncident, func(d *db.Decision) { l.announceDecisions([]db.Decision{*d}) })
+	l.lastChange = sync.OnceValues(func() (db.Position, error) { return r.store.LastChange(ctx) })
 	l.incidents = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Incident, error) {
 		for _, id := range ids {
-			l.actions.announce(id)
+			l.announceIncident(id)
 		}
 		return r.store.IncidentsByID(ctx, ids)
 	})
 	l.definitions = newRelation(func(ctx context.Context, ids []string) (map[string]*db.PipelineDefinition, error) {
 		for _, id := range ids {
-			l.schedules.announce(id)
+			l.announceDefinition(id)
 		}
 		return r.store.DefinitionsByID(ctx, ids)
 	})
@@ -158,8 +172,24 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 
 func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
 
+// announceDefinition is called with every definition that a resolver returns.
+func (l *loaders) announceDefinition(id string) {
+	l.schedules.announce(id)
+	l.versionsOf.announce(id)
+	l.runsOfDefinition.announce(id)
+}
+
+// announceIncident is called with every incident that a resolver returns.
+func (l *loaders) announceIncident(id string) {
+	l.actions.announce(id)
+	l.runsOfIncident.announce(id)
+	l.alertsOf.announce(id)
+	l.decisionsOf.announce(id)
+}
+
 // announceRun is called with every run that a resolver returns.
 func (l *loaders) announceRun(run *db.Run) {
+	l.childRuns.announce(run.ID)
 	l.definitions.announce(run.DefinitionID)
 	l.incidents.announce(run.IncidentID)
 	l.deliveries.announce(run.DeliveryID)
@@ -207,7 +237,7 @@ func announceRuns(ctx context.Context, c db.Connection[db.Run]) db.Connection[db
 
 func announceIncidents(ctx context.Context, c db.Connection[db.Incident]) db.Connection[db.Incident] {
 	for i := range c.Items {
-		loadersOf(ctx).actions.announce(c.Items[i].ID)
+		loadersOf(ctx).announceIncident(c.Items[i].ID)
 	}
 	return c
 }

@@ -64,7 +64,7 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 	if f.Page, err = runList.page(first, after, last, before); err != nil {
 		return nil, err
 	}
-	cursor, err := r.listCursor(ctx)
+	cursor, err := listCursor(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +72,24 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 	out := connect(runList, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) })
 	out.ChangesCursor = cursor
 	return out, err
+}
+
+// runsBelow is a list of runs of one parent; of is the parent as a filter.
+func (r *Resolver) runsBelow(ctx context.Context, p *pages[db.Run], parent string, of db.RunFilter, first *int32, after *string, last *int32, before *string) (*RunConnection, error) {
+	cursor, err := listCursor(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := p.below(ctx, runList, parent, first, after, last, before, func(page db.Page) (db.Connection[db.Run], error) {
+		of.Page = page
+		c, err := r.store.Runs(ctx, of)
+		return announceRuns(ctx, c), err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.ChangesCursor = cursor
+	return c, nil
 }
 
 func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, after *string, last *int32, before *string) (*AlertConnection, error) {

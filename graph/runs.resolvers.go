@@ -89,7 +89,7 @@ func (r *pipelineRunResolver) ParentRun(ctx context.Context, obj *db.Run) (*db.R
 }
 
 func (r *pipelineRunResolver) ChildRuns(ctx context.Context, obj *db.Run, first *int32, after *string, last *int32, before *string) (*Connection[db.Run], error) {
-	return r.runs(ctx, db.RunFilter{ParentRunID: obj.ID}, first, after, last, before)
+	return r.runsBelow(ctx, loadersOf(ctx).childRuns, obj.ID, db.RunFilter{ParentRunID: obj.ID}, first, after, last, before)
 }
 
 func (r *pipelineRunResolver) RerunOf(ctx context.Context, obj *db.Run) (*db.Run, error) {
