@@ -46,6 +46,13 @@ func (s *Store) DecisionsByIncident(ctx context.Context, ids []string, first int
 		func(d *Decision) (time.Time, string) { return d.CreatedAt, d.ID })
 }
 
+// NotificationsByIncident returns the first messages about several incidents, like [Store.Notifications] for each.
+func (s *Store) NotificationsByIncident(ctx context.Context, ids []string, first int) (map[string]Connection[NotificationMessage], error) {
+	all := func() *bun.SelectQuery { return s.read.NewSelect().Model((*NotificationMessage)(nil)) }
+	return lists(ctx, s, all, "incident_id", ids, first, func(m *NotificationMessage) string { return m.IncidentID },
+		func(m *NotificationMessage) (time.Time, string) { return m.CreatedAt, m.ID })
+}
+
 // VersionsByDefinition returns the first versions of several definitions, like [Store.DefinitionVersions] for each.
 func (s *Store) VersionsByDefinition(ctx context.Context, ids []string, first int) (map[string]Connection[PipelineDefinitionVersion], error) {
 	all := func() *bun.SelectQuery { return s.read.NewSelect().Model((*PipelineDefinitionVersion)(nil)) }
@@ -131,4 +138,9 @@ func (s *Store) CountAlertsByIncident(ctx context.Context, ids []string) (map[st
 // CountDecisionsByIncident counts the decisions of several incidents.
 func (s *Store) CountDecisionsByIncident(ctx context.Context, ids []string) (map[string]int, error) {
 	return s.countBy(ctx, (*Decision)(nil), "incident_id", ids)
+}
+
+// CountNotificationsByIncident counts the messages about several incidents.
+func (s *Store) CountNotificationsByIncident(ctx context.Context, ids []string) (map[string]int, error) {
+	return s.countBy(ctx, (*NotificationMessage)(nil), "incident_id", ids)
 }

@@ -20,6 +20,7 @@ const (
 	TimelineDecision      TimelineKind = "decision"
 	TimelineRunStarted    TimelineKind = "run_started"
 	TimelineRunEnded      TimelineKind = "run_ended"
+	TimelineNotification  TimelineKind = "notification"
 	TimelineAction        TimelineKind = "action"
 )
 
@@ -31,10 +32,12 @@ type TimelineEntry struct {
 	Decision *db.Decision
 	Run      *db.Run
 	Action   *db.IncidentAction
+
+	Notification *db.NotificationMessage
 }
 
 // Timeline is what happened to an incident, the newest first: what its alerts said, what was decided, which runs
-// worked on it and what people did. Decisions about repeats are left out.
+// worked on it, who was told and what people did. Decisions about repeats are left out.
 func (e *Engine) Timeline(ctx context.Context, incidentID string) ([]TimelineEntry, error) {
 	newest := db.Page{First: timelineLimit}
 	alerts, err := e.store.Alerts(ctx, db.AlertFilter{IncidentID: incidentID, Page: newest})
@@ -46,6 +49,10 @@ func (e *Engine) Timeline(ctx context.Context, incidentID string) ([]TimelineEnt
 		return nil, err
 	}
 	runs, err := e.store.Runs(ctx, db.RunFilter{IncidentID: incidentID, Page: newest})
+	if err != nil {
+		return nil, err
+	}
+	messages, err := e.store.Notifications(ctx, db.NotificationFilter{IncidentID: incidentID, Page: newest})
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +79,10 @@ func (e *Engine) Timeline(ctx context.Context, incidentID string) ([]TimelineEnt
 		if !r.FinishedAt.IsZero() {
 			list = append(list, TimelineEntry{At: r.FinishedAt, Kind: TimelineRunEnded, Run: r})
 		}
+	}
+	for i := range messages.Items {
+		m := &messages.Items[i]
+		list = append(list, TimelineEntry{At: m.CreatedAt, Kind: TimelineNotification, Notification: m})
 	}
 	for i := range actions[incidentID] {
 		a := &actions[incidentID][i]

@@ -372,12 +372,13 @@ type ComplexityRoot struct {
 	}
 
 	IncidentTimelineEntry struct {
-		Action   func(childComplexity int) int
-		Alert    func(childComplexity int) int
-		At       func(childComplexity int) int
-		Decision func(childComplexity int) int
-		Kind     func(childComplexity int) int
-		Run      func(childComplexity int) int
+		Action       func(childComplexity int) int
+		Alert        func(childComplexity int) int
+		At           func(childComplexity int) int
+		Decision     func(childComplexity int) int
+		Kind         func(childComplexity int) int
+		Notification func(childComplexity int) int
+		Run          func(childComplexity int) int
 	}
 
 	IncidentUpdate struct {
@@ -2331,6 +2332,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.IncidentTimelineEntry.Kind(childComplexity), true
+	case "IncidentTimelineEntry.notification":
+		if e.ComplexityRoot.IncidentTimelineEntry.Notification == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IncidentTimelineEntry.Notification(childComplexity), true
 	case "IncidentTimelineEntry.run":
 		if e.ComplexityRoot.IncidentTimelineEntry.Run == nil {
 			break
@@ -5592,6 +5599,8 @@ func (ec *executionContext) childFields_IncidentTimelineEntry(ctx context.Contex
 		return ec.fieldContext_IncidentTimelineEntry_decision(ctx, field)
 	case "run":
 		return ec.fieldContext_IncidentTimelineEntry_run(ctx, field)
+	case "notification":
+		return ec.fieldContext_IncidentTimelineEntry_notification(ctx, field)
 	case "action":
 		return ec.fieldContext_IncidentTimelineEntry_action(ctx, field)
 	}
@@ -13123,6 +13132,38 @@ func (ec *executionContext) fieldContext_IncidentTimelineEntry_run(_ context.Con
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PipelineRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _IncidentTimelineEntry_notification(ctx context.Context, field graphql.CollectedField, obj *engine.TimelineEntry) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_IncidentTimelineEntry_notification(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Notification, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.NotificationMessage) graphql.Marshaler {
+			return ec.marshalONotification2ᚖpenstockᚋdbᚐNotificationMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_IncidentTimelineEntry_notification(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "IncidentTimelineEntry",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Notification(ctx, field)
 		},
 	}
 	return fc, nil
@@ -28904,6 +28945,11 @@ func (ec *executionContext) _IncidentTimelineEntry(ctx context.Context, sel ast.
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "notification":
+			out.Values[i] = ec._IncidentTimelineEntry_notification(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "action":
 			out.Values[i] = ec._IncidentTimelineEntry_action(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -33552,6 +33598,7 @@ var (
 		"DECISION":       engine.TimelineDecision,
 		"RUN_STARTED":    engine.TimelineRunStarted,
 		"RUN_ENDED":      engine.TimelineRunEnded,
+		"NOTIFICATION":   engine.TimelineNotification,
 		"ACTION":         engine.TimelineAction,
 	}
 	marshalNIncidentTimelineKind2penstockᚋengineᚐTimelineKind = map[engine.TimelineKind]string{
@@ -33560,6 +33607,7 @@ var (
 		engine.TimelineDecision:      "DECISION",
 		engine.TimelineRunStarted:    "RUN_STARTED",
 		engine.TimelineRunEnded:      "RUN_ENDED",
+		engine.TimelineNotification:  "NOTIFICATION",
 		engine.TimelineAction:        "ACTION",
 	}
 )

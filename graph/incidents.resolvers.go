@@ -57,6 +57,9 @@ func (r *incidentResolver) Timeline(ctx context.Context, obj *db.Incident) ([]*e
 		if e.Run != nil {
 			loadersOf(ctx).announceRun(e.Run)
 		}
+		if e.Notification != nil {
+			loadersOf(ctx).announceNotifications([]db.NotificationMessage{*e.Notification})
+		}
 	}
 	return pointers(entries), err
 }

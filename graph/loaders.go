@@ -77,8 +77,9 @@ type loaders struct {
 
 	versionsOf                                  *pages[db.PipelineDefinitionVersion] // of definitions
 	runsOfDefinition, runsOfIncident, childRuns *pages[db.Run]
-	alertsOf                                    *pages[db.Alert]    // of incidents
-	decisionsOf                                 *pages[db.Decision] // of incidents
+	alertsOf                                    *pages[db.Alert]               // of incidents
+	decisionsOf                                 *pages[db.Decision]            // of incidents
+	notificationsOf                             *pages[db.NotificationMessage] // of incidents
 
 	lastChange func() (db.Position, error) // before any list was read
 }
@@ -107,6 +108,7 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 	l.childRuns = newPages(r.store.RunsByParent, r.store.CountRunsByParent, l.announceRun)
 	l.alertsOf = newPages(r.store.AlertListsByIncident, r.store.CountAlertsByIncident, func(a *db.Alert) { l.incidents.announce(a.IncidentID) })
 	l.decisionsOf = newPages(r.store.DecisionsByIncident, r.store.CountDecisionsByIncident, func(d *db.Decision) { l.announceDecisions([]db.Decision{*d}) })
+	l.notificationsOf = newPages(r.store.NotificationsByIncident, r.store.CountNotificationsByIncident, func(m *db.NotificationMessage) { l.announceNotifications([]db.NotificationMessage{*m}) })
 	l.lastChange = sync.OnceValues(func() (db.Position, error) { return r.store.LastChange(ctx) })
 	l.incidents = newRelation(func(ctx context.Context, ids []string) (map[string]*db.Incident, error) {
 		for _, id := range ids {
@@ -185,6 +187,7 @@ func (l *loaders) announceIncident(id string) {
 	l.runsOfIncident.announce(id)
 	l.alertsOf.announce(id)
 	l.decisionsOf.announce(id)
+	l.notificationsOf.announce(id)
 }
 
 // announceRun is called with every run that a resolver returns.

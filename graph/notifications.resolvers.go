@@ -22,7 +22,11 @@ func (r *channelHealthResolver) Error(ctx context.Context, obj *engine.ChannelSt
 }
 
 func (r *incidentResolver) Notifications(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.NotificationMessage], error) {
-	return r.notifications(ctx, db.NotificationFilter{IncidentID: obj.ID}, first, after, last, before)
+	return loadersOf(ctx).notificationsOf.below(ctx, notificationList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.NotificationMessage], error) {
+		c, err := r.store.Notifications(ctx, db.NotificationFilter{IncidentID: obj.ID, Page: p})
+		loadersOf(ctx).announceNotifications(c.Items)
+		return c, err
+	})
 }
 
 func (r *notificationResolver) ID(ctx context.Context, obj *db.NotificationMessage) (string, error) {
