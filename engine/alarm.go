@@ -231,7 +231,7 @@ func (s *services) AlarmChannel(ctx context.Context, except string) (name, kind 
 	return "", "", nil, fault.New(fault.Unprocessable, "The alarm is about the channel %q, and no other channel can send it. Create one.", except)
 }
 
-// works ends the trouble of a channel that a person has tested.
+// works ends the trouble of a channel that a person has tested, or deleted.
 func (e *Engine) works(ctx context.Context, channel string) error {
 	e.gates.of(channel).forget()
 	states, err := e.store.ChannelStates(ctx)

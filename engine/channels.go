@@ -137,6 +137,9 @@ func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
 		return err
 	}
 	e.compiled.forget()
+	if err := e.works(ctx, name); err != nil { // an alarm about it would never end
+		return err
+	}
 	_, err = e.store.DeleteSecrets(ctx, "channel/"+name+"/") // or a new channel of this name could send them elsewhere
 	return err
 }

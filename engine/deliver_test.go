@@ -222,6 +222,16 @@ func TestLedger(t *testing.T) {
 				t.Errorf("statuses %+v, %v", status, err)
 			}
 		})
+		t.Run("the alarm ends with a test that passes", func(t *testing.T) {
+			p.answer("bad", nil)
+			if _, err := s.TestChannel(t.Context(), "bad"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the incident is resolved", func() bool {
+				list, err := store.Incidents(t.Context(), db.IncidentFilter{Host: "bad"})
+				return err == nil && list.Items[0].Status == db.IncidentResolved
+			})
+		})
 		t.Run("without a written number of retries time is the limit; then it is dead, and can be sent by hand with the same key", func(t *testing.T) {
 			p.answer("away", func(context.Context, int, notify.Message) error { return errAway })
 			s.define("away", one("away", ""))

@@ -36,7 +36,7 @@ type Document struct {
 
 // Defaults holds for every node that does not say otherwise.
 type Defaults struct {
-	MaxRetries     *int `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000,description=How often a failed attempt is repeated if the error may pass. 3 if nothing is written."`
+	MaxRetries     *int `json:"max_retries,omitempty" jsonschema:"title=Retries,minimum=0,maximum=1000,description=How often a failed attempt is repeated if the error may pass. If nothing is written: 3\\, but notify is tried for 24 hours."`
 	TimeoutSeconds *int `json:"timeout_seconds,omitempty" jsonschema:"title=Timeout of an attempt in seconds,minimum=1,maximum=86400,description=If nothing is written: notify 10 and intelligence 20\\, everything else 300."`
 }
 
