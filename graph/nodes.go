@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
+	"penstock/auth"
 	"penstock/db"
 	"penstock/fault"
 )
@@ -26,7 +28,7 @@ const (
 	alertNode        kind = "Alert"
 	channelNode      kind = "Channel"
 	notificationNode kind = "Notification"
-	userNode         kind = "User"     // not looked up by id: that needs other rights than the rest
+	userNode         kind = "User"     // needs the scope admin, as its list does
 	tokenNode        kind = "ApiToken" // the same
 	sourceNode       kind = "Source"
 	deliveryNode     kind = "Delivery"
@@ -77,6 +79,19 @@ func (r *Resolver) node(ctx context.Context, id string) (Node, error) {
 		return found(r.store.Alert(ctx, key))
 	case channelNode:
 		return found(r.store.Channel(ctx, key))
+	case userNode:
+		if caller(ctx).Has(auth.Admin) {
+			return found(r.store.User(ctx, key))
+		}
+	case tokenNode:
+		if !caller(ctx).Has(auth.Admin) {
+			return nil, nil
+		}
+		tokens, err := r.store.Tokens(ctx)
+		if i := slices.IndexFunc(tokens, func(t db.APIToken) bool { return t.ID == key }); i >= 0 {
+			return &tokens[i], nil
+		}
+		return nil, err
 	case notificationNode:
 		return found(r.notification(ctx, key))
 	case sourceNode:
