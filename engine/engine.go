@@ -224,11 +224,11 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 	p, err := e.pickUp(ctx, runID)
 	if err == nil {
 		defer p.release()
-		if status := e.work(ctx, p); status.Terminal() || p.failed() != nil {
+		if status := e.work(ctx, p); status.Terminal() || errors.Is(p.failed(), db.ErrFenced) {
 			return string(status), nil
 		}
-		// Not ended and still ours: the process is stopping. Returning an outcome now would be recorded as the
-		// workflow's end, so wait for the shutdown, which leaves it to the next process.
+		// Not ended and still ours: the process is stopping, or its disk has refused a write. Returning an outcome
+		// now would be recorded as the workflow's end, so wait for the shutdown, which leaves it to the next process.
 		<-ctx.Done()
 	}
 	if ctx.Err() != nil {
