@@ -201,10 +201,10 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 		}
 	}
 	def, created, err = e.store.SaveDefinition(ctx, save)
+	e.compiled.forget() // also if it is refused: somebody else may just have saved what was checked against
 	if err != nil {
 		return nil, false, nil, err
 	}
-	e.compiled.forget()
 	return def, created, warnings, nil
 }
 
