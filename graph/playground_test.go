@@ -73,8 +73,8 @@ func TestPlayground(t *testing.T) {
 			t.Fatal(err)
 		}
 		queries := regexp.MustCompile("query: `([^`]+)`").FindAllStringSubmatch(string(source), -1)
-		if len(queries) != 4 {
-			t.Errorf("%d examples, want 4", len(queries))
+		if len(queries) != 5 {
+			t.Errorf("%d examples, want 5", len(queries))
 		}
 		for _, q := range queries {
 			if _, err := gqlparser.LoadQueryWithRules(schemaOf(), q[1], rules.NewDefaultRules()); err != nil {

@@ -59,6 +59,24 @@ subscription Follow($runId: ID!) {
     variables: JSON.stringify({ runId: '' }, null, 2),
   },
   {
+    query: `# The newest open incidents, …
+query OpenIncidents {
+  incidents(first: 5, filter: { status: [OPEN] }) {
+    nodes { id title severity firingCount alerts(first: 3) { nodes { name host } } }
+  }
+}
+
+# … and to take one on. An empty id stands for the
+# first incident that was shown last in this browser tab.
+mutation Acknowledge($id: ID!) {
+  acknowledgeIncident(input: { id: $id }) {
+    incident { title status acknowledgedBy actions { kind actor createdAt } }
+    userErrors { code message }
+  }
+}`,
+    variables: JSON.stringify({ id: '' }, null, 2),
+  },
+  {
     query: `query Runs {
   runs(first: 10) {
     totalCount
@@ -91,6 +109,8 @@ async function post(params, headers) {
   const result = await response.json();
   const started = result.data && result.data.executePipelineDefinition && result.data.executePipelineDefinition.run;
   if (started) sessionStorage.setItem('penstock.run', started.runId);
+  const shown = result.data && result.data.incidents && result.data.incidents.nodes && result.data.incidents.nodes[0];
+  if (shown && shown.id) sessionStorage.setItem('penstock.incident', shown.id);
   return result;
 }
 
@@ -195,11 +215,13 @@ stream.addEventListener('change', () => sessionStorage.setItem('penstock.stream'
 
 function fetcher(params, opts = {}) {
   const headers = opts.headers || {};
-  if (!isSubscription(params, opts)) return post(params, headers);
-  const last = sessionStorage.getItem('penstock.run');
-  if (params.variables && params.variables.runId === '' && last) {
-    params = { ...params, variables: { ...params.variables, runId: last } };
+  for (const [name, key] of [['runId', 'penstock.run'], ['id', 'penstock.incident']]) {
+    const last = sessionStorage.getItem(key);
+    if (params.variables && params.variables[name] === '' && last) {
+      params = { ...params, variables: { ...params.variables, [name]: last } };
+    }
   }
+  if (!isSubscription(params, opts)) return post(params, headers);
   return gathered(stream.value === 'sse' ? asObservable((signal) => overEvents(params, headers, signal)) : overSocket(params, headers));
 }
 
