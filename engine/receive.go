@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -197,8 +196,9 @@ func (e *Engine) routePending(ctx context.Context, limit int) error {
 			return err
 		}
 		p, err := e.parsedOf(delivery)
-		if err != nil {
-			return fmt.Errorf("read delivery %s: %w", id, err)
+		if err != nil { // one that a later version cannot read must not hold up the others
+			e.log.Error("read delivery", "delivery_id", id, "error", err)
+			continue
 		}
 		e.routeSoon(delivery, p, "", func() {})
 	}
