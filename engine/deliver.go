@@ -193,6 +193,7 @@ type delivery struct {
 	node    *definition.PlanNode
 	message *db.NotificationMessage
 	alone   bool // no other node of the definition notifies
+	update  bool // it is to edit an earlier message
 	earlier *db.NotificationMessage
 
 	pass    *pass
@@ -215,6 +216,7 @@ func (s *services) Deliver(ctx context.Context, to Target, m notify.Message, upd
 		return Delivered{}, fault.New(fault.Internal, "only a node that is a Notifier can send")
 	}
 	msg := d.message
+	d.update = update
 	sendsTo(msg, to)
 	msg.Title = cmp.Or(notify.Cut(notify.OneLine(m.Title), 300), msg.Title)
 	msg.Severity, msg.Kind = cmp.Or(db.Severity(m.Severity), msg.Severity), db.NotificationTrigger
@@ -295,7 +297,7 @@ func (d *delivery) judge(ctx context.Context) (*Delivered, error) {
 	if err != nil && !fault.Is(err, fault.NotFound) {
 		return nil, err
 	}
-	v := judge(d.message, incident, others, now())
+	v := judge(d.message, d.update, incident, others, now())
 	d.earlier = v.earlier
 	if v.wait > 0 {
 		return nil, notYet{fmt.Sprintf("An earlier message about this incident is on its way to the channel %s.", d.message.Channel), v.wait}
@@ -308,49 +310,6 @@ func (d *delivery) judge(ctx context.Context) (*Delivered, error) {
 	d.message.BusyUntil = time.Time{}
 	d.p.write(db.RunWrite{Messages: []db.NotificationMessage{*d.message}})
 	return &Delivered{Status: db.NotificationSkipped, Reason: v.skip}, nil
-}
-
-// verdict is what to do with a message. The zero value: send it as a new one.
-type verdict struct {
-	skip    string        // do not send it, because
-	wait    time.Duration // not now, but so much later
-	earlier *db.NotificationMessage
-}
-
-// judge keeps the order of messages about one incident in one channel. The newest state counts: a
-// message that a newer one has overtaken, or that is about what is over, is not sent; a resolve is sent
-// only where something may have arrived; and nothing overtakes an attempt that is under way.
-func judge(m *db.NotificationMessage, incident db.IncidentState, others []db.NotificationMessage, now time.Time) (v verdict) {
-	resolve := m.Kind == db.NotificationResolve
-	if over := incident.Status == db.IncidentResolved || incident.Status == db.IncidentClosed || incident.Occurrence > m.Occurrence; over && !resolve {
-		return verdict{skip: "The incident was resolved before the message could be sent."}
-	}
-	arrived := false
-	for i := range others {
-		o := &others[i]
-		same := o.DefinitionName == m.DefinitionName
-		switch {
-		case resolve && o.Kind == db.NotificationResolve:
-			continue // each pipeline says once that it is over
-		case !resolve && !same:
-			continue // pipelines that tell the same channel do not know of each other
-		case !resolve && o.Revision > m.Revision && (o.Status == db.NotificationSent || o.Status == db.NotificationPending):
-			return verdict{skip: "A newer message about the incident has taken its place."}
-		}
-		if o.BusyUntil.After(now) {
-			v.wait = max(v.wait, min(o.BusyUntil.Sub(now), 2*time.Second))
-		}
-		if o.MayHaveArrived {
-			arrived = true
-			if o.ProviderID != "" && (v.earlier == nil || same || v.earlier.DefinitionName != m.DefinitionName) {
-				v.earlier = o
-			}
-		}
-	}
-	if resolve && !arrived && v.wait == 0 && m.IncidentID != "" {
-		v.skip = "There is nothing to resolve: no message about this occurrence has reached the channel."
-	}
-	return v
 }
 
 // neverLeft reports whether the receiver was certainly not reached.

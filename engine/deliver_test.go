@@ -425,7 +425,7 @@ func TestMessagesOfOneIncident(t *testing.T) {
 	t.Parallel()
 	eachStore(t, func(t *testing.T, store *db.Store, hub *engine.Hub) {
 		p := newPost()
-		s := telling(t, store, hub, p, nil, "ops", "away")
+		s := telling(t, store, hub, p, nil, "ops", "away", "story")
 		post := func(channel, host, status, severity string) string {
 			t.Helper()
 			a, err := s.Receive(t.Context(), engine.Inbound{Definition: channel, ContentType: "application/json", Body: body(alert{"Disk", host, status, severity, "db"})})
@@ -447,6 +447,23 @@ func TestMessagesOfOneIncident(t *testing.T) {
 			}
 			if strings.Join(got, " ") != "trigger: trigger:ops-1 resolve:ops-1" {
 				t.Errorf("sent %v", got)
+			}
+		})
+		t.Run("nodes that told one story end it once, one with a message of its own ends that too", func(t *testing.T) {
+			s.define("story", `[{"id":"ingest","type":"ingest","next":"page"},{"id":"page","type":"page","config":{"channel":"story"},"next":"explain"},
+				{"id":"explain","type":"page","config":{"channel":"story"},"next":"apart"},{"id":"apart","type":"page","config":{"channel":"story","update":false}}]`)
+			s.wait(post("story", "db-9", "firing", "warning"))
+			end := post("story", "db-9", "resolved", "warning")
+			s.wait(end)
+			var got []string
+			for _, m := range p.sent("story") {
+				got = append(got, strings.TrimPrefix(m.Title, "from ")+":"+m.Earlier)
+			}
+			if strings.Join(got, " ") != "page: explain:story-1 apart: page:story-1 apart:story-3" {
+				t.Errorf("sent %v", got)
+			}
+			if m, _ := s.ledger(end); m["explain"].Status != db.NotificationSkipped || m["explain"].Reason != "The message of page has told the channel that it is over." {
+				t.Errorf("the second resolve: %+v", m["explain"])
 			}
 		})
 		t.Run("what is over before it could be sent pages nobody, and needs no resolve", func(t *testing.T) {

@@ -11,10 +11,10 @@ func TestJudge(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	message := func(kind db.NotificationKind, revision int) db.NotificationMessage {
-		return db.NotificationMessage{ID: "m", IncidentID: "i", Occurrence: 1, Revision: revision, DefinitionName: "a", Kind: kind, Status: db.NotificationPending}
+		return db.NotificationMessage{ID: "m", RunID: "r", NodeID: "page", IncidentID: "i", Occurrence: 1, Revision: revision, DefinitionName: "a", Kind: kind, Status: db.NotificationPending}
 	}
 	sent := message(db.NotificationTrigger, 1)
-	sent.Status, sent.MayHaveArrived, sent.ProviderID = db.NotificationSent, true, "1"
+	sent.RunID, sent.Status, sent.MayHaveArrived, sent.ProviderID = "before", db.NotificationSent, true, "1"
 	of := func(m db.NotificationMessage, change func(*db.NotificationMessage)) db.NotificationMessage {
 		change(&m)
 		return m
@@ -22,6 +22,9 @@ func TestJudge(t *testing.T) {
 	stranger := of(sent, func(m *db.NotificationMessage) { m.DefinitionName, m.ProviderID = "b", "2" })
 	underWay := of(message(db.NotificationTrigger, 1), func(m *db.NotificationMessage) { m.BusyUntil, m.MayHaveArrived = now.Add(time.Second), true })
 	crashed := of(underWay, func(m *db.NotificationMessage) { m.BusyUntil = now.Add(-time.Second) })
+	other := of(sent, func(m *db.NotificationMessage) { m.NodeID, m.ProviderID = "explain", "3" })
+	edited := of(other, func(m *db.NotificationMessage) { m.Kind, m.ProviderID = "update", "1" })
+	resolved := of(sent, func(m *db.NotificationMessage) { m.RunID, m.NodeID, m.Kind = "r", "explain", "resolve" })
 	waiting := message(db.NotificationTrigger, 1)
 	open := db.IncidentState{Status: db.IncidentOpen, Occurrence: 1}
 	over := db.IncidentState{Status: db.IncidentResolved, Occurrence: 1}
@@ -50,9 +53,17 @@ func TestJudge(t *testing.T) {
 		"resolve of what may have arrived":               {message("resolve", 2), over, []db.NotificationMessage{crashed}, "send"},
 		"resolve while the first is under way":           {message("resolve", 2), over, []db.NotificationMessage{underWay}, "wait"},
 		"resolve after another pipeline's resolve":       {message("resolve", 2), over, []db.NotificationMessage{sent, of(stranger, func(m *db.NotificationMessage) { m.Kind = "resolve" })}, "send 1"},
+		"a change follows its own node's message":        {message("trigger", 2), open, []db.NotificationMessage{sent, other}, "send 1"},
+		"a change follows the message of a node before":  {message("trigger", 2), open, []db.NotificationMessage{sent, of(other, func(m *db.NotificationMessage) { m.RunID, m.Revision = "r", 2 })}, "send 3"},
+		"the second resolve of what one message told":    {of(message("resolve", 2), func(m *db.NotificationMessage) { m.NodeID = "third" }), over, []db.NotificationMessage{sent, resolved}, "skip"},
+		"the second resolve of what was edited":          {of(message("resolve", 2), func(m *db.NotificationMessage) { m.NodeID = "explain" }), over, []db.NotificationMessage{sent, edited, of(resolved, func(m *db.NotificationMessage) { m.NodeID = "page" })}, "skip"},
+		"the second resolve, of what the first edited":   {message("resolve", 2), over, []db.NotificationMessage{sent, edited, resolved}, "skip"},
+		"the resolve of a message of its own":            {message("resolve", 2), over, []db.NotificationMessage{sent, other, resolved}, "send 1"},
+		"a resolve after one that was given up":          {of(message("resolve", 2), func(m *db.NotificationMessage) { m.NodeID = "third" }), over, []db.NotificationMessage{sent, of(resolved, func(m *db.NotificationMessage) { m.Status = db.NotificationDead })}, "send 1"},
+		"a resolve that a person sends again":            {message("resolve", 2), over, []db.NotificationMessage{sent, of(resolved, func(m *db.NotificationMessage) { m.RunID, m.NodeID = "before", "page" })}, "send 1"},
 		"a late resolve of an occurrence that was paged": {message("resolve", 2), db.IncidentState{Status: db.IncidentOpen, Occurrence: 2}, []db.NotificationMessage{sent}, "send 1"},
 	} {
-		v, got := judge(&c.m, c.incident, c.others, now), "send"
+		v, got := judge(&c.m, true, c.incident, c.others, now), "send"
 		switch {
 		case v.wait > 0:
 			got = "wait"
