@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,23 +78,29 @@ func relay(target string) error {
 
 // startRelay starts the relay as a process of its own, as the store's is.
 func startRelay(ctx context.Context, target string) (url string, stop func() error, err error) {
+	url, _, stop, err = startSelf(ctx, relayVariable+"="+target)
+	return url, stop, err
+}
+
+// startSelf starts this program as another process, which prints its address and ends with its standard input.
+func startSelf(ctx context.Context, env string) (url string, pid int, stop func() error, err error) {
 	self, err := os.Executable()
 	if err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
 	process := exec.CommandContext(ctx, self)
-	process.Env = append(os.Environ(), relayVariable+"="+target)
+	process.Env = append(os.Environ(), env)
 	process.Stderr = os.Stderr
 	stdin, err := process.StdinPipe()
 	if err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
 	stdout, err := process.StdoutPipe()
 	if err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
 	if err := process.Start(); err != nil {
-		return "", nil, err
+		return "", 0, nil, err
 	}
 	stop = func() error {
 		if err := stdin.Close(); err != nil {
@@ -103,7 +110,7 @@ func startRelay(ctx context.Context, target string) (url string, stop func() err
 	}
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
-		return "", nil, fmt.Errorf("start the relay: %w", err)
+		return "", 0, nil, fmt.Errorf("start the bare server: %w", errors.Join(err, stop()))
 	}
-	return strings.TrimSpace(line), stop, nil
+	return strings.TrimSpace(line), process.Process.Pid, stop, nil
 }

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,14 +38,18 @@ func main() {
 	if target := os.Getenv(relayVariable); target != "" {
 		exit(relay(target))
 	}
+	if file := os.Getenv(bareVariable); file != "" {
+		exit(bare(file))
+	}
 	var o options
 	flag.BoolVar(&o.short, "short", false, "two seconds per load instead of ten")
 	flag.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flag.StringVar(&o.store, "store", "", "sqlite or postgres only")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders and a heap profile of each store")
 	flag.BoolVar(&o.scale, "scale", false, "measure a large store and a long queue instead of the road; takes many minutes and some 10 GB")
-	flag.Int64Var(&o.stored, "stored", 1_000_000, "with -scale: runs in the large store")
+	flag.Int64Var(&o.stored, "stored", 0, "with -scale and -graphql: runs in the large store (1,000,000 and 100,000)")
 	flag.Int64Var(&o.queued, "queued", 100_000, "with -scale: runs in the queue")
+	flag.BoolVar(&o.graphql, "graphql", false, "measure GraphQL instead of the road: a list over many stored runs, and a thousand subscribers")
 	flag.Parse()
 	if flag.NArg() > 0 || (o.store != "" && o.store != sqlite && o.store != postgres) {
 		flag.Usage()
@@ -61,7 +66,7 @@ func main() {
 type options struct {
 	short, json    bool
 	store, profile string
-	scale          bool
+	scale, graphql bool
 	stored, queued int64
 }
 
@@ -114,14 +119,23 @@ func run(ctx context.Context, o options) error {
 		Revision: revision(ctx), LoadSeconds: p.load.Seconds(), BinaryMB: float64(info.Size()) / 1e6,
 	}
 	var scales []scaleReport
+	var graphs []graphReport
 	for _, store := range []string{sqlite, postgres} {
 		if o.store != "" && o.store != store {
 			continue
 		}
 		say(o, store)
 		b := &bench{plan: p, store: store, dir: dir, binary: binary, profile: o.profile}
+		if o.graphql {
+			g, err := b.graphql(ctx, cmp.Or(o.stored, 100_000))
+			if err != nil {
+				return fmt.Errorf("%s: %w", store, err)
+			}
+			graphs = append(graphs, *g)
+			continue
+		}
 		if o.scale {
-			s, err := b.scale(ctx, o.stored, o.queued)
+			s, err := b.scale(ctx, cmp.Or(o.stored, 1_000_000), o.queued)
 			if err != nil {
 				return fmt.Errorf("%s: %w", store, err)
 			}
@@ -133,6 +147,9 @@ func run(ctx context.Context, o options) error {
 			return fmt.Errorf("%s: %w", store, err)
 		}
 		r.Stores = append(r.Stores, *s)
+	}
+	if o.graphql {
+		return printGraph(o, graphs)
 	}
 	if o.scale {
 		return printScale(o, scales)

@@ -69,18 +69,11 @@ func (b *bench) scale(ctx context.Context, stored, queued int64) (_ *scaleReport
 	if err := server.Stop(); err != nil {
 		return nil, err
 	}
-	c := &cloner{}
-	if err := c.open(url); err != nil {
+	c, err := b.history(ctx, url, stored)
+	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, c.db.Close()) }()
-	if err := c.original(ctx); err != nil {
-		return nil, err
-	}
-	say(options{}, fmt.Sprintf("%s: storing %d runs", b.store, stored))
-	if err := c.all(ctx, c.history, ledgerSize, stored); err != nil {
-		return nil, err
-	}
 	took, err := server.Start(ctx)
 	if err != nil {
 		return nil, err
