@@ -128,8 +128,15 @@ func TestALockedTableIsAnsweredSoon(t *testing.T) {
 		t.Errorf("read of a locked table: %v after %v, want unavailable after about 2 s", err, took)
 	}
 	c := s.WriteRun(db.RunWrite{RunID: r.ID, Epoch: r.Epoch, Run: &db.RunChange{Status: db.RunCompleted}})
+	if err := s.Accept(t.Context(), db.Acceptance{Runs: []db.Run{newRun()}}); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("accept into a locked table: %v, want unavailable", err)
+	}
+	if err := s.Ping(t.Context()); !fault.Is(err, fault.Unavailable) {
+		t.Errorf("ping while no run can be stored: %v, want unavailable", err)
+	}
 	must(t, lock.Rollback())
 	must(t, c.Wait(t.Context()))
+	must(t, s.Ping(t.Context()))
 }
 
 // openBreakable opens a store and returns what takes the database away and gives it back: the lock of another

@@ -40,9 +40,7 @@ func (e *Engine) watchChannels(ctx context.Context) {
 		case <-tick.C:
 		case <-e.troubled:
 		}
-		if err := e.reportChannels(ctx); err != nil && ctx.Err() == nil {
-			e.log.Warn("look at channels", "error", err)
-		}
+		e.note("look at channels", e.reportChannels(ctx))
 	}
 }
 

@@ -87,12 +87,11 @@ func (f *feed) run(ctx context.Context, e *Engine) {
 		case <-again:
 		}
 		again = nil
-		switch more, err := f.hand(ctx, e); {
-		case err != nil && ctx.Err() == nil:
-			e.log.Warn("read what changed", "error", err)
-		case more: // a transaction is open whose changes come first
+		more, err := f.hand(ctx, e)
+		if more { // a transaction is open whose changes come first
 			again = time.After(2 * time.Millisecond)
 		}
+		e.note("read what changed", err)
 	}
 }
 

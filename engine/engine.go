@@ -59,6 +59,7 @@ type Engine struct {
 	startedAt  time.Time
 	received   counts // deliveries by how they were answered
 	heart      heart
+	troubles   troubles
 	senders    senders
 	pulse      chan chan struct{} // through takeAllIn, to see that it works
 	worked     atomic.Int64       // attempts of stages that have ended
@@ -274,15 +275,17 @@ func (e *Engine) sweep(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		err := e.sweepOnce(ctx)
+		err := e.store.Ping(ctx)
+		if err == nil {
+			err = e.sweepOnce(ctx)
+		}
 		if err == nil {
 			err = e.watchSources(ctx)
 		}
 		if err == nil {
 			e.beat(ctx)
-		} else if ctx.Err() == nil {
-			e.log.Error("look for work", "error", err)
 		}
+		e.note(lookForWork, err)
 	}
 }
 
@@ -303,16 +306,16 @@ func (e *Engine) sweepOnce(ctx context.Context) error {
 	return err
 }
 
+const hearOthers = "hear other processes"
+
 // listen holds this process's place among the executors on PostgreSQL, hears the events and cancels
 // of the others, and takes over the runs of those that died. Wrong guesses are harmless: the epoch fences.
 func (e *Engine) listen(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := e.listenOnce(ctx); err != nil && ctx.Err() == nil {
-			e.log.Warn("lost the listening connection; reconnecting", "error", err)
-			select {
-			case <-ctx.Done():
-			case <-time.After(time.Second):
-			}
+		e.note(hearOthers, e.listenOnce(ctx))
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
 		}
 	}
 }
@@ -323,6 +326,7 @@ func (e *Engine) listenOnce(ctx context.Context) error {
 		return err
 	}
 	defer place.Close()
+	e.note(hearOthers, nil)
 	e.hub.Resync() // what was committed elsewhere while nobody listened
 	tick := time.NewTicker(takeoverEvery)
 	defer tick.Stop()

@@ -39,9 +39,7 @@ func (e *Engine) keepHouse(ctx context.Context) {
 			do   func(context.Context) error
 		}{{"remove ended workflows", e.forgetWorkflows}, {"remove old changes", e.forgetChanges},
 			{"delete what has expired", e.expire}, {"shrink the database", e.shrink}} {
-			if err := chore.do(ctx); err != nil && ctx.Err() == nil {
-				e.log.Warn(chore.what, "error", err)
-			}
+			e.note(chore.what, chore.do(ctx))
 		}
 	}
 }

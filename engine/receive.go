@@ -174,7 +174,7 @@ func (e *Engine) routeSoon(delivery *db.Delivery, p *parsed, actor string, relea
 		switch {
 		case err == nil:
 			done <- j
-		case e.life.Err() == nil:
+		case e.life.Err() == nil && !db.IsDown(err): // which the sweeper tells
 			e.log.Error("route delivery; it is tried again", "delivery_id", delivery.ID, "error", err)
 		}
 	})

@@ -36,9 +36,7 @@ func (e *Engine) followSchedules(ctx context.Context) {
 		if !e.launched.Load() {
 			continue
 		}
-		if err := e.startDue(ctx); err != nil && ctx.Err() == nil {
-			e.log.Error("start what is scheduled", "error", err)
-		}
+		e.note("start what is scheduled", e.startDue(ctx))
 	}
 }
 
@@ -53,9 +51,7 @@ func (e *Engine) startDue(ctx context.Context) error {
 	group.SetLimit(8)
 	for _, s := range due {
 		group.Go(func() error {
-			if err := e.follow(ctx, s, now); err != nil && ctx.Err() == nil {
-				e.log.Error("start what is scheduled", "definition", s.DefinitionName, "schedule", s.Entry, "error", err)
-			}
+			e.note(fmt.Sprintf("start the schedule %s of %s", s.Entry, s.DefinitionName), e.follow(ctx, s, now))
 			return nil // the others go on
 		})
 	}

@@ -80,7 +80,9 @@ func (e *Engine) pickUp(ctx context.Context, runID string) (*progress, error) {
 				return nil, err
 			}
 		}
-		e.log.Warn("start run", "run_id", runID, "try", tries, "error", err)
+		if !db.IsDown(err) { // which the sweeper tells
+			e.log.Warn("start run", "run_id", runID, "try", tries, "error", err)
+		}
 		select {
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)

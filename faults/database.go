@@ -214,7 +214,7 @@ func databaseLocked(ctx context.Context, w *world) error {
 	w.injected("lock")
 	back := func(context.Context) error { return unlock() }
 	w.checkReadable(ctx, s)
-	if err := w.away(ctx, s, f, outage{began: began.Add(2 * time.Second), lasts: span, answered: 2500 * time.Millisecond, mayBeReady: true}, back); err != nil {
+	if err := w.away(ctx, s, f, outage{began: began.Add(2 * time.Second), lasts: span, answered: 2500 * time.Millisecond}, back); err != nil {
 		return err
 	}
 	return w.finish(ctx, f, 20)

@@ -147,7 +147,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	defer cancel()
 	all, err := c.engine.Status(ctx)
 	if err != nil {
-		c.log.Warn("the store was not asked for its figures", "error", err)
+		if !db.IsDown(err) { // which the engine tells
+			c.log.Warn("the store was not asked for its figures", "error", err)
+		}
 		gauge("store_up", 0)
 		return
 	}
