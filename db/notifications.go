@@ -183,7 +183,7 @@ func (tx *Tx) writeNotifications(ts []*task) (queries []schema.QueryAppender) {
 	attempts := lastOf(ts, func(w *RunWrite) []NotificationAttempt { return w.Attempts }, func(a *NotificationAttempt) any {
 		return [2]any{a.MessageID, a.Number}
 	})
-	states := lastOf(ts, func(w *RunWrite) []ChannelState { return w.Channels }, func(c *ChannelState) any { return c.Channel })
+	states := lastOf(ts, func(w *RunWrite) []ChannelState { return w.Channels }, func(c *ChannelState) any { return c.Key() })
 	if len(messages) > 0 {
 		queries = append(queries, tx.store.write.NewInsert().Model(&messages).On("CONFLICT (id) DO UPDATE"))
 	}
@@ -226,11 +226,13 @@ const (
 	ChannelBroken  ChannelHealth = "broken"  // the receiver refuses our credentials
 )
 
-// ChannelState is the health of a place that messages go to, kept once something went wrong there.
+// ChannelState is the health of a place that messages go to, kept once something went wrong there. A receiver
+// that refuses the messages of one node may take all others: that is a trouble of its own.
 type ChannelState struct {
 	bun.BaseModel `bun:"table:channel_states,alias:cs"`
 
 	Channel   string        `bun:"channel,pk"`
+	Message   string        `bun:"message,pk"` // <definition>/<node> whose messages are refused, "" for the channel itself
 	State     ChannelHealth `bun:"state"`
 	Reported  ChannelHealth `bun:"reported"` // what the alarm about it says
 	Since     time.Time     `bun:"since"`    // of the trouble
@@ -238,10 +240,21 @@ type ChannelState struct {
 	UpdatedAt time.Time     `bun:"updated_at"`
 }
 
+// Key names the state: the channel, with the message if it is about one.
+func (c *ChannelState) Key() string { return ChannelKey(c.Channel, c.Message) }
+
+// ChannelKey is the key of the state of a channel, or of a message in it.
+func ChannelKey(channel, message string) string {
+	if message == "" {
+		return channel
+	}
+	return channel + " " + message
+}
+
 // upsertChannelState keeps the beginning of a trouble that is not over, or whose end was not reported.
 func (s *Store) upsertChannelState(c *ChannelState) *bun.InsertQuery {
 	c.Reported = ChannelOK
-	return s.write.NewInsert().Model(c).On("CONFLICT (channel) DO UPDATE").
+	return s.write.NewInsert().Model(c).On("CONFLICT (channel, message) DO UPDATE").
 		Set("state = EXCLUDED.state").Set("error = EXCLUDED.error").Set("updated_at = EXCLUDED.updated_at").
 		Set("since = CASE WHEN cs.state = 'ok' AND cs.reported = 'ok' THEN EXCLUDED.since ELSE cs.since END")
 }
@@ -253,17 +266,17 @@ func (s *Store) SetChannelState(ctx context.Context, c ChannelState) error {
 	})
 }
 
-// ChannelStates returns the health of all channels that ever failed, by name.
+// ChannelStates returns what ever failed, by [ChannelState.Key].
 func (s *Store) ChannelStates(ctx context.Context) (map[string]*ChannelState, error) {
 	var cs []ChannelState
 	err := s.read.NewSelect().Model(&cs).Scan(ctx)
-	return byID(cs, func(c *ChannelState) string { return c.Channel }), wrap(err, "read channel states")
+	return byID(cs, (*ChannelState).Key), wrap(err, "read channel states")
 }
 
-// ChannelReported notes that the alarm about a channel says state.
-func (s *Store) ChannelReported(ctx context.Context, channel string, state ChannelHealth) error {
+// ChannelReported notes that the alarm about c says its state.
+func (s *Store) ChannelReported(ctx context.Context, c *ChannelState) error {
 	return s.InTx(ctx, func(tx *Tx) error {
-		_, err := tx.idb.NewUpdate().Model((*ChannelState)(nil)).Set("reported = ?", state).Where("channel = ?", channel).Exec(tx.ctx(ctx))
+		_, err := tx.idb.NewUpdate().Model(c).Set("reported = ?", c.State).WherePK().Exec(tx.ctx(ctx))
 		return wrap(err, "write channel state")
 	})
 }

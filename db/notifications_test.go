@@ -132,15 +132,21 @@ func TestChannelStates(t *testing.T) {
 		if c := set(db.ChannelBroken, at.Add(time.Hour)); c.State != db.ChannelBroken || c.Since != at {
 			t.Errorf("worse: %+v", c)
 		}
-		must(t, s.ChannelReported(t.Context(), "ops", db.ChannelBroken))
+		must(t, s.ChannelReported(t.Context(), &db.ChannelState{Channel: "ops", State: db.ChannelBroken}))
 		set(db.ChannelOK, at.Add(2*time.Hour))
 		if c := set(db.ChannelFailing, at.Add(3*time.Hour)); c.Since != at || c.Reported != db.ChannelBroken {
 			t.Errorf("again before the end was reported: %+v, want the same trouble", c)
 		}
 		set(db.ChannelOK, at.Add(4*time.Hour))
-		must(t, s.ChannelReported(t.Context(), "ops", db.ChannelOK))
+		must(t, s.ChannelReported(t.Context(), &db.ChannelState{Channel: "ops", State: db.ChannelOK}))
 		if c := set(db.ChannelFailing, at.Add(5*time.Hour)); c.Since != at.Add(5*time.Hour) {
 			t.Errorf("after the end was reported: %+v, want a new trouble", c)
+		}
+		must(t, s.SetChannelState(t.Context(), db.ChannelState{Channel: "ops", Message: "p/page", State: db.ChannelFailing, Since: at, Error: "400", UpdatedAt: at}))
+		must(t, s.ChannelReported(t.Context(), &db.ChannelState{Channel: "ops", Message: "p/page", State: db.ChannelFailing}))
+		states := value(s.ChannelStates(t.Context()))(t)
+		if channel, refused := states["ops"], states[db.ChannelKey("ops", "p/page")]; channel.Error != "503" || channel.Reported != db.ChannelOK || refused.Error != "400" || refused.Reported != db.ChannelFailing {
+			t.Errorf("the channel: %+v, a message in it: %+v", channel, refused)
 		}
 	})
 }

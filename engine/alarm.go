@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"penstock/db"
@@ -15,18 +16,11 @@ import (
 
 const (
 	lookEvery = 5 * time.Second
-	calm      = time.Minute // a channel works again if it has worked this long after its last trouble
+	calm      = time.Minute    // a channel works again if it has worked this long after its last trouble
+	forgotten = 24 * time.Hour // a message that was refused is no trouble any more if no other was for so long
 
 	alarmLabel = "channel" // of an alert of [SourceSelf]: the channel that it is about
 )
-
-// look makes [Engine.watchChannels] look at once.
-func (e *Engine) look() {
-	select {
-	case e.troubled <- struct{}{}:
-	default:
-	}
-}
 
 // watchChannels raises and resolves the alarms about channels: one per trouble, however many messages
 // are concerned. A message that is given up stores the trouble with it, so no crash loses the alarm.
@@ -54,37 +48,48 @@ func (e *Engine) reportChannels(ctx context.Context) error {
 			if err := e.store.SetChannelState(ctx, *change); err != nil {
 				return err
 			}
-			e.look()
+			nudge(e.troubled)
 		}
 	}
 	for _, s := range states {
+		if s.Message != "" && s.State != db.ChannelOK && now().Sub(s.UpdatedAt) > forgotten {
+			s.State, s.UpdatedAt = db.ChannelOK, now()
+			if err := e.store.SetChannelState(ctx, *s); err != nil {
+				return err
+			}
+		}
 		if s.State == s.Reported {
 			continue
 		}
-		key := fmt.Sprintf("channel/%s/%s/%s", s.Channel, s.Since.UTC().Format(time.RFC3339Nano), s.State)
+		key := fmt.Sprintf("channel/%s/%s/%s", s.Key(), s.Since.UTC().Format(time.RFC3339Nano), s.State)
 		if err := e.report(ctx, SourceSelf, key, alarm(s)); err != nil {
 			return err
 		}
-		if err := e.store.ChannelReported(ctx, s.Channel, s.State); err != nil {
+		if err := e.store.ChannelReported(ctx, s); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// alarm is the alert about a channel. The channel stands for the host: each has an incident of its own.
+// alarm is the alert about a channel, or about messages that it does not take. The channel stands for the host:
+// each has an incident of its own.
 func alarm(s *db.ChannelState) alerts.Batch {
 	a := alerts.Alert{
-		Fingerprint: "channel/" + s.Channel, Name: "ChannelFailing", Host: s.Channel, Status: alerts.Firing, StartsAt: s.Since,
+		Fingerprint: "channel/" + s.Key(), Name: "ChannelFailing", Host: s.Channel, Status: alerts.Firing, StartsAt: s.Since,
 		Severity: alerts.Critical, SeverityText: string(alerts.Critical),
 		Labels:      map[string]string{"alertname": "ChannelFailing", "severity": string(alerts.Critical), alarmLabel: s.Channel},
 		Summary:     fmt.Sprintf("Messages do not get through the channel %s", s.Channel),
 		Description: s.Error,
 	}
-	switch s.State {
-	case db.ChannelBroken:
+	if s.State == db.ChannelBroken {
 		a.Summary = fmt.Sprintf("The receiver refuses the credentials of the channel %s", s.Channel)
-	case db.ChannelOK:
+	}
+	if definition, node, refused := strings.Cut(s.Message, "/"); refused {
+		a.Name, a.Summary = "MessageRefused", fmt.Sprintf("The channel %s refuses the messages of %s (node %s)", s.Channel, definition, node)
+		a.Labels["alertname"], a.Labels["definition"], a.Labels["node"] = a.Name, definition, node
+	}
+	if s.State == db.ChannelOK {
 		a.Status, a.EndsAt = alerts.Resolved, &s.UpdatedAt
 	}
 	return alerts.Batch{Alerts: []alerts.Alert{a}}
@@ -102,10 +107,10 @@ func (gs *gates) learn(states map[string]*db.ChannelState) []*gate {
 	return list
 }
 
-func (gs *gates) state(channel string) *db.ChannelState {
+func (gs *gates) state(key string) *db.ChannelState {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	return gs.seen[channel]
+	return gs.seen[key]
 }
 
 // news is the state to store for the channel if this process knows better than the store, else nil.
@@ -162,6 +167,9 @@ func (e *Engine) RecentChannelStatuses() ChannelStatuses {
 func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 	out := make(ChannelStatuses, len(states))
 	for name, s := range states {
+		if s.Message != "" {
+			continue // the channel takes others
+		}
 		status := ChannelStatus{State: string(s.State), Error: s.Error}
 		if s.State != db.ChannelOK {
 			status.Since = &s.Since
@@ -191,58 +199,93 @@ func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 }
 
 // AlarmChannel implements [Services]: the configured channel, else default, else the first that works,
-// those that reach nobody last.
-func (s *services) AlarmChannel(ctx context.Context, except string) (name, kind string, d notify.Driver, err error) {
+// those that reach nobody last. What is in trouble comes after all that is not.
+func (s *services) AlarmChannel(ctx context.Context, except string) (to Target, note string, err error) {
 	channels, err := s.e.store.Channels(ctx)
 	if err != nil {
-		return "", "", nil, err
+		return Target{}, "", err
 	}
+	wanted := s.e.o.AlarmChannel
 	rank := func(c db.Channel) int {
-		switch {
-		case c.Name == s.e.o.AlarmChannel:
-			return 0
-		case s.e.inTrouble(c.Name):
-			return 4
-		case c.Driver == "console":
-			return 3
-		case c.Name == "default":
-			return 1
+		last := 0
+		if s.e.troubleOf(c.Name) != "" {
+			last = 4
 		}
-		return 2
+		switch {
+		case c.Name == wanted:
+			return last
+		case c.Driver == "console":
+			return last + 3
+		case c.Name == "default":
+			return last + 1
+		}
+		return last + 2
 	}
 	slices.SortStableFunc(channels, func(a, b db.Channel) int { return cmp.Compare(rank(a), rank(b)) })
 	for _, c := range channels {
-		if c.Name == except || !c.IsActive {
+		if c.Name == except {
 			continue
 		}
-		kind, d, err := s.Channel(ctx, c.Name)
+		kind, d, err := s.ready(ctx, c.Name)
 		if db.IsDown(err) {
-			return "", "", nil, err
+			return Target{}, "", err
 		}
 		if err != nil {
 			continue
 		}
-		if r, ok := d.(notify.Readiness); !ok || len(r.Missing()) == 0 {
-			return c.Name, kind, d, nil
+		if wanted != "" && wanted != except && c.Name != wanted {
+			trouble := s.e.troubleOf(wanted)
+			if _, _, err := s.ready(ctx, wanted); err != nil {
+				trouble = fault.Of(err).Message
+			}
+			note = fmt.Sprintf("Sent by %s in place of %s, which PENSTOCK_ALARM_CHANNEL names: %s", c.Name, wanted, trouble)
+		}
+		return Target{Channel: c.Name, Driver: kind, Sender: d}, note, nil
+	}
+	return Target{}, "", fault.New(fault.Unprocessable, "The alarm is about the channel %q, and no other channel can send it. Create one.", except)
+}
+
+// ready is [Services.Channel] of a channel that has all its settings.
+func (s *services) ready(ctx context.Context, name string) (kind string, d notify.Driver, err error) {
+	if kind, d, err = s.Channel(ctx, name); err == nil {
+		if r, ok := d.(notify.Readiness); ok && len(r.Missing()) > 0 {
+			err = notify.NotReady(name, r.Missing())
 		}
 	}
-	return "", "", nil, fault.New(fault.Unprocessable, "The alarm is about the channel %q, and no other channel can send it. Create one.", except)
+	return kind, d, err
 }
 
-// works ends the trouble of a channel that a person has tested, or deleted.
-func (e *Engine) works(ctx context.Context, channel string) error {
+// works ends the trouble of a channel that a person has tested, or deleted: then no message can be in trouble there.
+func (e *Engine) works(ctx context.Context, channel string, gone bool) error {
 	e.gates.of(channel).forget()
 	states, err := e.store.ChannelStates(ctx)
-	if s := states[channel]; s != nil && s.State != db.ChannelOK {
-		err = e.store.SetChannelState(ctx, db.ChannelState{Channel: channel, State: db.ChannelOK, Since: s.Since, UpdatedAt: now()})
-		e.look()
+	if err != nil {
+		return err
 	}
-	return err
+	for _, s := range states {
+		if s.Channel == channel && s.State != db.ChannelOK && (s.Message == "" || gone) {
+			s.State, s.UpdatedAt = db.ChannelOK, now()
+			if err := e.store.SetChannelState(ctx, *s); err != nil {
+				return err
+			}
+			nudge(e.troubled)
+		}
+	}
+	return nil
 }
 
-func (e *Engine) inTrouble(channel string) bool {
-	s := e.gates.state(channel)
+// inTrouble reports whether the store knows of a trouble by its key.
+func (e *Engine) inTrouble(key string) bool {
+	s := e.gates.state(key)
 	return s != nil && s.State != db.ChannelOK
+}
+
+// troubleOf says why messages do not get through a channel, "" if they do as far as this process knows.
+func (e *Engine) troubleOf(channel string) string {
+	if e.inTrouble(channel) {
+		return e.gates.state(channel).Error
+	}
+	return e.gates.of(channel).trouble()
 }
 
 // AboutChannel is the channel that the alert of a run is about, "" if it is about something else.

@@ -137,7 +137,7 @@ func (e *Engine) DeleteChannel(ctx context.Context, name string) error {
 		return err
 	}
 	e.compiled.forget()
-	if err := e.works(ctx, name); err != nil { // an alarm about it would never end
+	if err := e.works(ctx, name, true); err != nil { // an alarm about it would never end
 		return err
 	}
 	_, err = e.store.DeleteSecrets(ctx, "channel/"+name+"/") // or a new channel of this name could send them elsewhere
@@ -189,7 +189,7 @@ func (e *Engine) TestChannel(ctx context.Context, name string) (notify.Receipt, 
 	text := ""
 	if err != nil {
 		text = fault.Of(err).Message
-	} else if werr := e.works(ctx, name); werr != nil {
+	} else if werr := e.works(ctx, name, false); werr != nil {
 		return receipt, werr
 	}
 	if werr := e.store.ChannelTested(ctx, name, time.Now().UTC(), text); werr != nil {

@@ -130,7 +130,7 @@ func (p *progress) returnPasses() {
 }
 
 // unsent adds to w what became of a message that was not sent; m is nil if the node sends none. A
-// message that was given up puts its channel into trouble.
+// message that was given up is a trouble of its channel, or its own if the receiver takes others.
 func (p *progress) unsent(w *db.RunWrite, st *nodeState, m *db.NotificationMessage, status db.NotificationStatus, reason string, err error) {
 	if m == nil {
 		return
@@ -141,14 +141,20 @@ func (p *progress) unsent(w *db.RunWrite, st *nodeState, m *db.NotificationMessa
 	if status != db.NotificationPending {
 		m.EndedAt = at
 		state := db.ChannelState{Channel: m.Channel, State: db.ChannelFailing, Since: at, Error: reason, UpdatedAt: at}
-		if errors.Is(err, notify.ErrCredentials) {
+		switch {
+		case errors.Is(err, notify.ErrCredentials):
 			state.State = db.ChannelBroken
+		case errors.Is(err, notify.ErrRefused): // others may still be taken
+			state.Message = messageName(m)
 		}
 		w.Channels = append(w.Channels, state)
-		p.e.look()
+		nudge(p.e.troubled)
 	}
 	w.Messages = append(w.Messages, *m)
 }
+
+// messageName is what a trouble of the messages of one node is known by.
+func messageName(m *db.NotificationMessage) string { return m.DefinitionName + "/" + m.NodeID }
 
 // recallMessages reads back what the run has in the ledger.
 func (p *progress) recallMessages(ctx context.Context) error {
@@ -280,6 +286,10 @@ func (s *services) Deliver(ctx context.Context, to Target, m notify.Message, upd
 		}
 	}
 	d.store(attempt)
+	if key := db.ChannelKey(msg.Channel, messageName(msg)); err == nil && d.p.e.inTrouble(key) {
+		d.p.write(db.RunWrite{Channels: []db.ChannelState{{Channel: msg.Channel, Message: messageName(msg), State: db.ChannelOK, Since: msg.SentAt, UpdatedAt: msg.SentAt}}})
+		nudge(d.p.e.troubled)
+	}
 	return Delivered{Receipt: receipt, Status: msg.Status}, err
 }
 

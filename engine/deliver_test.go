@@ -195,8 +195,33 @@ func TestLedger(t *testing.T) {
 				t.Errorf("sent %+v", sent)
 			}
 		})
-		t.Run("a refusal is final and raises one alarm about the channel", func(t *testing.T) {
-			p.answer("bad", func(context.Context, int, notify.Message) error { return fault.New(fault.Unprocessable, "400 never") })
+		alarm := func(name string, status db.IncidentStatus) (found db.Incident) {
+			t.Helper()
+			eventually(t, fmt.Sprintf("%s is %s", name, status), func() bool {
+				list, err := store.Incidents(t.Context(), db.IncidentFilter{Host: "bad"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, inc := range list.Items {
+					if found = inc; inc.AlertName == name && inc.Status == status {
+						return true
+					}
+				}
+				return false
+			})
+			return found
+		}
+		state := func() string {
+			t.Helper()
+			status, err := s.ChannelStatuses(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return status.Of("bad").State
+		}
+		refuse := func(err error) {
+			t.Helper()
+			p.answer("bad", func(context.Context, int, notify.Message) error { return err })
 			s.define("bad", one("bad", ""))
 			for range 3 {
 				r := s.run("bad")
@@ -205,32 +230,34 @@ func TestLedger(t *testing.T) {
 					t.Errorf("%s, message %+v, attempts %+v", r.Status, m["page"], a["page"])
 				}
 			}
-			var alarms []db.Incident
-			eventually(t, "there is an incident about the channel", func() bool {
-				list, err := store.Incidents(t.Context(), db.IncidentFilter{Host: "bad"})
-				if err != nil {
-					t.Fatal(err)
-				}
-				alarms = list.Items
-				return len(alarms) > 0
-			})
-			if len(alarms) != 1 || alarms[0].AlertName != "ChannelFailing" || alarms[0].Source != engine.SourceSelf || alarms[0].AlertCount != 1 {
-				t.Errorf("alarms %+v", alarms)
-			}
-			status, err := s.ChannelStatuses(t.Context())
-			if err != nil || status["bad"].State != "failing" || status["bad"].Error == "" || status["ops"].State != "ok" {
-				t.Errorf("statuses %+v, %v", status, err)
+		}
+		t.Run("a refusal of a message is final and raises one alarm; the channel works", func(t *testing.T) {
+			refuse(fault.Wrap(notify.ErrRefused, fault.Unprocessable, "400 never"))
+			inc := alarm("MessageRefused", db.IncidentOpen)
+			if inc.AlertCount != 1 || inc.Source != engine.SourceSelf || inc.Title == "" || state() != "ok" {
+				t.Errorf("incident %+v, the channel is %s", inc, state())
 			}
 		})
-		t.Run("the alarm ends with a test that passes", func(t *testing.T) {
+		t.Run("that alarm ends when the receiver takes a message of the same node", func(t *testing.T) {
+			p.answer("bad", nil)
+			s.define("fine", one("bad", ""))
+			s.run("fine")
+			alarm("MessageRefused", db.IncidentOpen)
+			s.run("bad")
+			alarm("MessageRefused", db.IncidentResolved)
+		})
+		t.Run("a channel that can send nothing raises one alarm about itself", func(t *testing.T) {
+			refuse(fault.New(fault.Unprocessable, "400 never"))
+			if inc := alarm("ChannelFailing", db.IncidentOpen); inc.AlertCount != 1 || state() != "failing" {
+				t.Errorf("incident %+v, the channel is %s", inc, state())
+			}
+		})
+		t.Run("that alarm ends with a test that passes", func(t *testing.T) {
 			p.answer("bad", nil)
 			if _, err := s.TestChannel(t.Context(), "bad"); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "the incident is resolved", func() bool {
-				list, err := store.Incidents(t.Context(), db.IncidentFilter{Host: "bad"})
-				return err == nil && list.Items[0].Status == db.IncidentResolved
-			})
+			alarm("ChannelFailing", db.IncidentResolved)
 		})
 		t.Run("without a written number of retries time is the limit; then it is dead, and can be sent by hand with the same key", func(t *testing.T) {
 			p.answer("away", func(context.Context, int, notify.Message) error { return errAway })
@@ -555,5 +582,53 @@ func TestMessagesSurviveARestart(t *testing.T) {
 		if r.Status != db.RunCompleted || after["page"].ID != before["page"].ID || after["page"].Attempts != len(sent) || len(attempts["page"]) != len(sent) || sent[0].Key != sent[len(sent)-1].Key {
 			t.Errorf("%s, message %+v, %d calls", r.Status, after["page"], len(sent))
 		}
+	})
+}
+
+// reporter is a node that asks for the channel of an alarm.
+type reporter struct{}
+
+func (reporter) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
+	to, note, err := in.Services.AlarmChannel(ctx, "about")
+	return engine.Output{Data: map[string]any{"channel": to.Channel, "note": note}}, err
+}
+
+func TestAlarmChannel(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store *db.Store, hub *engine.Hub) {
+		p := newPost()
+		s := telling(t, store, hub, p, func(o *engine.Options) {
+			o.AlarmChannel = "alarms"
+			o.Types = append(o.Types, engine.NodeType{
+				Type:  definition.Type{Name: "reporter", Title: "reporter", Schema: json.RawMessage(`{"type":"object"}`)},
+				Build: func(json.RawMessage) (engine.Node, error) { return reporter{}, nil },
+			})
+		}, "about", "alarms", "other")
+		s.define("report", `[{"id":"report","type":"reporter"}]`)
+		chosen := func() (channel, note string) {
+			t.Helper()
+			var got struct{ Channel, Note string }
+			if err := json.Unmarshal(s.run("report").NodeResults["report"].Output, &got); err != nil {
+				t.Fatal(err)
+			}
+			return got.Channel, got.Note
+		}
+		if channel, note := chosen(); channel != "alarms" || note != "" {
+			t.Errorf("%s, %q: want the configured one", channel, note)
+		}
+		p.answer("alarms", func(context.Context, int, notify.Message) error {
+			return fault.Wrap(notify.ErrCredentials, fault.Unprocessable, "401 who are you")
+		})
+		s.define("page", `[{"id":"page","type":"page","config":{"channel":"alarms"}}]`)
+		s.run("page")
+		eventually(t, "the configured one is in trouble", func() bool { channel, _ := chosen(); return channel == "other" })
+		if _, note := chosen(); !strings.Contains(note, "in place of alarms") || !strings.Contains(note, "401 who are you") {
+			t.Errorf("note %q", note)
+		}
+		p.answer("alarms", nil)
+		if _, err := s.TestChannel(t.Context(), "alarms"); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the configured one is back", func() bool { channel, _ := chosen(); return channel == "alarms" })
 	})
 }

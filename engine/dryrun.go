@@ -289,12 +289,12 @@ func (s *dryServices) Deliver(ctx context.Context, to Target, m notify.Message, 
 }
 
 // AlarmChannel finds the channel that a real run would.
-func (s *dryServices) AlarmChannel(ctx context.Context, except string) (string, string, notify.Driver, error) {
-	name, kind, d, err := s.services.AlarmChannel(ctx, except)
-	if err != nil {
-		return "", "", nil, err
+func (s *dryServices) AlarmChannel(ctx context.Context, except string) (Target, string, error) {
+	to, note, err := s.services.AlarmChannel(ctx, except)
+	if err == nil {
+		to.Sender = dryDriver{s, to.Driver, to.Channel, to.Sender}
 	}
-	return name, kind, dryDriver{s, kind, name, d}, nil
+	return to, note, err
 }
 
 // Provider is the local rules for every provider: a vendor would be told the alerts, and be paid.

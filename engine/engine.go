@@ -71,7 +71,7 @@ type Engine struct {
 	life       context.Context // ends when background work has to end
 	end        context.CancelFunc
 	gates      gates
-	troubled   chan struct{} // capacity 1: the state of a channel has changed
+	troubled   chan struct{} // capacity 1: wakes watchChannels; the state of a channel has changed
 	wg         sync.WaitGroup
 }
 

@@ -200,6 +200,16 @@ func (g *gate) why() string {
 	return fmt.Sprintf("The channel %s is busy: %d messages are being sent and %d wait.", g.channel, g.busy, g.waiting.Len())
 }
 
+// trouble says why one attempt at a time asks, "" if it does not.
+func (g *gate) trouble() string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failures < breakAfter {
+		return ""
+	}
+	return g.reason
+}
+
 // forget starts anew: a person has changed the channel, or seen it work.
 func (g *gate) forget() {
 	g.mu.Lock()

@@ -185,10 +185,13 @@ func (n *notifyNode) Target(ctx context.Context, in engine.Input) (to engine.Tar
 		}
 	}
 	if about := engine.AboutChannel(in); about != "" && (about == to.Channel || to.Driver == "console") {
-		name, driver, sender, none := s.AlarmChannel(ctx, about)
+		alarm, note, none := s.AlarmChannel(ctx, about)
 		switch {
 		case none == nil:
-			to, err = engine.Target{Channel: name, Driver: driver, Sender: sender}, nil
+			to, err = alarm, nil
+			if note != "" {
+				in.Log(note)
+			}
 		case about == to.Channel:
 			to, err = engine.Target{Channel: to.Channel, Driver: to.Driver}, none
 		}

@@ -51,6 +51,9 @@ func (s *Server) failingChannels(ctx context.Context) (list []views.Trouble, err
 		if c.State == db.ChannelBroken {
 			text = fmt.Sprintf("The channel %s refuses our credentials", c.Channel)
 		}
+		if c.Message != "" {
+			text = fmt.Sprintf("The channel %s refuses the messages of %s", c.Channel, c.Message)
+		}
 		list = append(list, views.Trouble{
 			Tone: views.ToneBad, Icon: "send", Text: text, Detail: c.Error, Since: c.Since, URL: "/admin/notifications?status=failed", Link: "Messages",
 		})

@@ -84,13 +84,15 @@ func (d Deps) refused(resp *http.Response, answer string) error {
 		return fault.New(fault.Unprocessable, "The receiver answered with a redirect (%d), which is not followed. Set the final address.", status)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return fault.Wrap(ErrCredentials, fault.Unprocessable, "The receiver refused the credentials (%d)%s", status, said)
+	case status == http.StatusMethodNotAllowed || status == http.StatusGone:
+		return fault.New(fault.Unprocessable, "The receiver takes no messages at this address (%d)%s", status, said)
 	case status == http.StatusRequestTimeout || status == http.StatusTooEarly || status == http.StatusTooManyRequests || status/100 == 5:
 		after := outbound.RetryAfter(resp.Header, d.Now())
 		f := fault.New(fault.Unavailable, "The receiver could not take the message now (%d)%s", status, said)
 		f.After = after
 		return fault.Retry(f, after)
 	}
-	return fault.New(fault.Unprocessable, "The receiver refused the message (%d)%s", status, said)
+	return fault.Wrap(ErrRefused, fault.Unprocessable, "The receiver refused the message (%d)%s", status, said)
 }
 
 // EncodeJSON is JSON as receivers want it: without HTML escapes.

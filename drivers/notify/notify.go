@@ -64,6 +64,10 @@ type Receipt struct {
 // ErrCredentials is in the chain of an error that says the receiver refuses the channel's credentials.
 var ErrCredentials = errors.New("credentials refused")
 
+// ErrRefused is in the chain of an error that says the receiver works but will never take this message. Another
+// one may be taken.
+var ErrRefused = errors.New("message refused")
+
 // Driver sends. A nil error means the receiver accepted the message.
 type Driver interface {
 	Send(ctx context.Context, m Message) (Receipt, error)

@@ -149,13 +149,13 @@ func (w *World) Deliver(ctx context.Context, to engine.Target, m notify.Message,
 }
 
 // AlarmChannel implements [engine.Services]: the first other channel by name.
-func (w *World) AlarmChannel(_ context.Context, except string) (string, string, notify.Driver, error) {
+func (w *World) AlarmChannel(_ context.Context, except string) (engine.Target, string, error) {
 	for _, name := range slices.Sorted(maps.Keys(w.Channels)) {
 		if name != except {
-			return name, w.Channels[name], sender{w, Sent{Driver: w.Channels[name], Channel: name}}, nil
+			return engine.Target{Channel: name, Driver: w.Channels[name], Sender: sender{w, Sent{Driver: w.Channels[name], Channel: name}}}, "", nil
 		}
 	}
-	return "", "", nil, fault.New(fault.Unprocessable, "There is no other channel than %q.", except)
+	return engine.Target{}, "", fault.New(fault.Unprocessable, "There is no other channel than %q.", except)
 }
 
 // PublicURL implements [engine.Services].

@@ -110,7 +110,11 @@ func (d *driver) transmit(c *smtp.Client, l letter, to []*mail.Address) (notify.
 		return notify.Receipt{}, err
 	}
 	if err := data.Close(); err != nil {
-		return d.answered(err, "the message")
+		receipt, err := d.answered(err, "the message")
+		if final(err) && receipt.Status != 0 && !errors.Is(err, notify.ErrCredentials) {
+			err = fault.Wrap(notify.ErrRefused, fault.Unprocessable, "%s", fault.Of(err).Message)
+		}
+		return receipt, err
 	}
 	receipt := notify.Receipt{Status: 250, MessageID: l.id}
 	if closer, ok := data.(*smtp.DataCloser); ok {

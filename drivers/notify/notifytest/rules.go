@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +83,10 @@ func classifies(t *testing.T, b *bench) {
 		after, retry := fault.Retryable(err)
 		if err == nil || retry != c.retry || after != c.after {
 			t.Errorf("%s: %v; retry %v after %v, want %v after %v", c.name, err, retry, after, c.retry, c.after)
+		}
+		credentials, refused := slices.Contains([]int{401, 403, 535}, c.reply.Status), slices.Contains([]int{400, 404, 413, 500, 550, 552, 554}, c.reply.Status) && !c.retry
+		if errors.Is(err, notify.ErrCredentials) != credentials || errors.Is(err, notify.ErrRefused) != refused {
+			t.Errorf("%s: %v; want credentials refused %v, message refused %v", c.name, err, credentials, refused)
 		}
 		if f, ok := errors.AsType[*fault.Error](err); !ok || f.Message == "" {
 			t.Errorf("%s: %v has no message for the user", c.name, err)

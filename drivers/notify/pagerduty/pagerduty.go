@@ -7,7 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -15,6 +17,7 @@ import (
 	"penstock/drivers"
 	"penstock/drivers/alerts"
 	"penstock/drivers/notify"
+	"penstock/fault"
 )
 
 // Config are the settings of the driver.
@@ -73,6 +76,9 @@ const (
 	textLimit     = 64 << 10  // ours: leaves room for the other details
 )
 
+// badKey is in the answer when PagerDuty does not know the routing key, which it says with status 400.
+var badKey = regexp.MustCompile(`(?i)routing.key`)
+
 func (d *driver) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
 	if missing := d.Missing(); missing != nil {
 		return notify.Receipt{}, notify.NotReady("PagerDuty", missing)
@@ -84,6 +90,9 @@ func (d *driver) Send(ctx context.Context, m notify.Message) (notify.Receipt, er
 	receipt, answer, err := d.deps.Do(ctx, notify.Post{
 		URL: strings.TrimSuffix(d.config.BaseURL, "/") + "/v2/enqueue", Path: "/v2/enqueue", Body: e, Key: m.Key, Secrets: []drivers.Secret{d.config.RoutingKey},
 	})
+	if errors.Is(err, notify.ErrRefused) && badKey.Match(answer) {
+		return receipt, fault.Wrap(notify.ErrCredentials, fault.Unprocessable, "%s", fault.Of(err).Message)
+	}
 	if err != nil {
 		return receipt, err
 	}

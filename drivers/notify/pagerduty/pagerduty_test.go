@@ -2,6 +2,7 @@ package pagerduty_test
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"strings"
 	"testing"
@@ -112,7 +113,7 @@ func TestRefusedEventSaysWhy(t *testing.T) {
 	sink := notifytest.NewPagerDuty(t)
 	sink.Script(notifytest.Reply{Status: 400, Body: `{"status":"invalid event","errors":["'routing_key' is invalid"]}`})
 	_, err := send(t, sink, notifytest.Message())
-	if _, retry := fault.Retryable(err); retry || !strings.Contains(fault.Of(err).Message, "'routing_key' is invalid") {
+	if _, retry := fault.Retryable(err); retry || !errors.Is(err, notify.ErrCredentials) || !strings.Contains(fault.Of(err).Message, "'routing_key' is invalid") {
 		t.Error(err)
 	}
 }

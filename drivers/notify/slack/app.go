@@ -78,7 +78,7 @@ func (d *driver) call(ctx context.Context, method string, body message, key stri
 	case slices.Contains(noAuth, a.Error):
 		err = fault.Wrap(notify.ErrCredentials, fault.Unprocessable, "%s Check bot_token.", text)
 	default:
-		err = fault.New(fault.Unprocessable, "%s", text)
+		err = fault.Wrap(notify.ErrRefused, fault.Unprocessable, "%s", text)
 	}
 	return receipt, a.Error, err
 }

@@ -89,7 +89,8 @@ func TestAppErrors(t *testing.T) {
 	} {
 		app.Script(notifytest.Reply{Status: 200, Body: `{"ok":false,"error":"` + word + `"}`})
 		receipt, err := driver.Send(t.Context(), notifytest.Message())
-		if _, retry := fault.Retryable(err); err == nil || retry != want.retry || errors.Is(err, notify.ErrCredentials) != want.credentials || !strings.Contains(fault.Of(err).Message, want.says) || receipt.MessageID != "" {
+		if _, retry := fault.Retryable(err); err == nil || retry != want.retry || errors.Is(err, notify.ErrCredentials) != want.credentials ||
+			errors.Is(err, notify.ErrRefused) != (!want.retry && !want.credentials) || !strings.Contains(fault.Of(err).Message, want.says) || receipt.MessageID != "" {
 			t.Errorf("%s: %+v, %v", word, receipt, err)
 		}
 	}
