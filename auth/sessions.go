@@ -41,11 +41,41 @@ var errLogin = fault.New(fault.Unauthorized, "The name or the password is wrong.
 // Login checks name and password and starts a session in a new cookie. A session that the request
 // already had ends. An unknown name takes as long as a wrong password.
 func (s *Service) Login(w http.ResponseWriter, r *http.Request, name, password string) error {
+	user, err := s.checkLogin(r, name, password)
+	if err != nil {
+		return err
+	}
+	return s.startSession(w, r, *user)
+}
+
+// ChangePassword gives the user who is signed in another password. All their sessions end; the one that
+// asked goes on in a new cookie.
+func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, old, password string) error {
+	p, _ := From(r.Context())
+	if p.Kind != KindSession {
+		return fault.New(fault.Invalid, "An API token has no password. Sign in to change yours.")
+	}
+	_, err := s.checkLogin(r, p.Name, old)
+	if errors.Is(err, errLogin) {
+		return about("old", fault.New(fault.Invalid, "The present password is wrong."))
+	}
+	if err != nil {
+		return err
+	}
+	user, err := s.SetPassword(r.Context(), p.Name, password)
+	if err != nil {
+		return err
+	}
+	return s.startSession(w, r, *user)
+}
+
+// checkLogin returns the user whose password it is, or [errLogin].
+func (s *Service) checkLogin(r *http.Request, name, password string) (*db.User, error) {
 	name = strings.TrimSpace(name)
 	peer := peerKey(r.RemoteAddr)
 	account := strings.ToLower(name) + "\x00" + peer
 	if err := errors.Join(s.wrongLogins.check(account), s.wrongPeers.check(peer)); err != nil {
-		return err
+		return nil, err
 	}
 	ctx := r.Context()
 	user, err := s.store.UserByName(ctx, name)
@@ -54,21 +84,21 @@ func (s *Service) Login(w http.ResponseWriter, r *http.Request, name, password s
 	case err == nil && user.DisabledAt.IsZero():
 		hash = user.PasswordHash
 	case err != nil && !fault.Is(err, fault.NotFound):
-		return err
+		return nil, err
 	}
 	if len(password) > maxPassword {
 		password = "" // no password is empty
 	}
 	ok, err := s.hasher.matches(ctx, password, hash)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !ok || hash == s.hasher.dummy {
 		s.wrongLogins.failed(account)
 		s.wrongPeers.failed(peer)
-		return errLogin
+		return nil, errLogin
 	}
-	return s.startSession(w, r, *user)
+	return user, nil
 }
 
 // Logout ends the session on the server and removes the cookie.

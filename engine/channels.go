@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"penstock/db"
 	"penstock/drivers"
 	"penstock/drivers/ai"
+	"penstock/drivers/alerts"
 	"penstock/drivers/notify"
 	"penstock/engine/definition"
 	"penstock/fault"
@@ -167,37 +167,8 @@ func (e *Engine) usersOf(ctx context.Context, uses func(node gjson.Result) bool)
 // ChannelKinds are the drivers that a channel can have.
 func (e *Engine) ChannelKinds() []drivers.Kind[notify.Driver] { return e.o.Notify.All() }
 
-// TestChannel sends a test message through the channel and records the outcome. The receipt comes
-// back with the error too when the receiver answered.
-func (e *Engine) TestChannel(ctx context.Context, name string) (notify.Receipt, error) {
-	ch, err := e.store.Channel(ctx, name)
-	if err != nil {
-		return notify.Receipt{}, err
-	}
-	d, err := e.buildDriver(ctx, ch.Driver, ch.Config)
-	var receipt notify.Receipt
-	if err == nil {
-		limited, cancel := context.WithTimeout(ctx, 15*time.Second)
-		defer cancel()
-		key := "test/" + newID()
-		receipt, err = d.Send(limited, notify.Message{
-			Key: key, DedupKey: key, Action: notify.Trigger, Title: "Test message from Penstock",
-			Text:     fmt.Sprintf("This is a test of the channel %q. If you can read it, the channel works.", name),
-			Severity: "info", Source: "penstock", URL: e.o.PublicURL,
-		})
-	}
-	text := ""
-	if err != nil {
-		text = fault.Of(err).Message
-	} else if werr := e.works(ctx, name, false); werr != nil {
-		return receipt, werr
-	}
-	if werr := e.store.ChannelTested(ctx, name, time.Now().UTC(), text); werr != nil {
-		return receipt, werr
-	}
-	e.compiled.forget()
-	return receipt, err
-}
+// SourceKinds are the drivers that read what sources send.
+func (e *Engine) SourceKinds() []drivers.Kind[alerts.Source] { return e.o.Sources.All() }
 
 // channelInfo is a channel as validation sees it.
 func (e *Engine) channelInfo(ctx context.Context, ch *db.Channel) definition.Channel {

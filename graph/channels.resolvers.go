@@ -67,7 +67,7 @@ func (r *mutationResolver) TestChannel(ctx context.Context, input TestChannelInp
 	}
 	receipt, err := r.engine.TestChannel(ctx, input.Name)
 	if receipt.Status != 0 || receipt.MessageID != "" || receipt.Response != "" || err == nil {
-		payload.Receipt = receiptOf(receipt)
+		payload.Receipt = receiptOf(receipt.Receipt)
 	}
 	payload.UserErrors = []*UserError{}
 	if err != nil {

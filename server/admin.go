@@ -70,6 +70,13 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/settings/channels/{name}/", s.channelPage},
 		{"POST /admin/settings/channels/{name}/", s.channelSave},
 		{"POST /admin/settings/channels/{name}/delete", s.channelDeleteForm},
+		{"GET /admin/settings/sources/new", s.sourceNew},
+		{"POST /admin/settings/sources/new", s.sourceSave},
+		{"GET /admin/settings/sources/{name}/", s.sourcePage},
+		{"POST /admin/settings/sources/{name}/", s.sourceSave},
+		{"POST /admin/settings/sources/{name}/delete", s.sourceDeleteForm},
+		{"GET /admin/settings/providers/", s.providerPage},
+		{"POST /admin/settings/providers/{name}/test", s.providerTestForm},
 		{"GET /admin/settings/schedules/", s.schedulePage},
 		{"GET /admin/settings/tokens/", s.tokenPage},
 		{"POST /admin/settings/tokens/", s.tokenMake},
@@ -77,8 +84,12 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/settings/users/", s.userPage},
 		{"POST /admin/settings/users/", s.userAdd},
 		{"POST /admin/settings/users/{name}/role", s.userRole},
+		{"POST /admin/settings/users/{name}/password", s.userPassword},
 		{"POST /admin/settings/users/{name}/disable", s.userDisable},
 		{"POST /admin/settings/users/{name}/enable", s.userEnable},
+		{"GET /admin/settings/account/", s.accountPage},
+		{"POST /admin/settings/password", s.passwordChange},
+		{"GET /admin/settings/about/", s.aboutPage},
 	}
 }
 
@@ -132,8 +143,10 @@ var flashes = map[string]string{
 	"channel-saved": "Channel saved. Send a test to see that it works.", "channel-deleted": "Channel deleted.", "token-revoked": "Token revoked.",
 	"user-added": "User added.", "user-changed": "User changed.",
 	"replayed": "The delivery was sent through again.",
-	"tested":   "The test message was sent.",
 	"theme":    "Appearance changed.",
+
+	"source-saved": "Source saved.", "source-deleted": "Source deleted.",
+	"password": "Password changed. Your other sessions have ended.", "user-password": "The new password holds from now on.",
 }
 
 // frame fills what the layout needs.

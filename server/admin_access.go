@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net/http"
 
 	"penstock/auth"
@@ -29,7 +28,7 @@ func (s *Server) tokenMake(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		var text string
 		if text, _, err = s.auth.CreateToken(r.Context(), auth.TokenInput{Name: name, Scopes: scopes, CreatedBy: actor(r)}); err == nil {
-			return s.tokensRender(w, r, http.StatusCreated, views.TokensPage{Made: text, MadeFor: "The token " + name})
+			return s.tokensRender(w, r, http.StatusCreated, views.TokensPage{Made: text, MadeFor: "The token " + name, Source: field(r, "source"), Driver: field(r, "driver")})
 		}
 	}
 	return refused(err, func(status int, problem string) error {
@@ -87,34 +86,34 @@ func (s *Server) usersRender(w http.ResponseWriter, r *http.Request, status int,
 }
 
 func (s *Server) userAdd(w http.ResponseWriter, r *http.Request) error {
-	return s.userChange(w, r, "user-added", func(ctx context.Context, _ string) (*db.User, error) {
-		return s.auth.CreateUser(ctx, auth.UserInput{Name: field(r, "name"), Password: r.PostFormValue("password"), Role: auth.Role(field(r, "role"))})
+	return s.userChange(w, r, "user-added", func(r *http.Request, _ string) (*db.User, error) {
+		return s.auth.CreateUser(r.Context(), auth.UserInput{Name: field(r, "name"), Password: r.PostFormValue("password"), Role: auth.Role(field(r, "role"))})
 	})
 }
 
 func (s *Server) userRole(w http.ResponseWriter, r *http.Request) error {
-	return s.userChange(w, r, "user-changed", func(ctx context.Context, name string) (*db.User, error) {
-		return s.auth.SetRole(ctx, name, auth.Role(field(r, "role")))
+	return s.userChange(w, r, "user-changed", func(r *http.Request, name string) (*db.User, error) {
+		return s.auth.SetRole(r.Context(), name, auth.Role(field(r, "role")))
 	})
 }
 
 func (s *Server) userDisable(w http.ResponseWriter, r *http.Request) error {
-	return s.userChange(w, r, "user-changed", func(ctx context.Context, name string) (*db.User, error) {
-		return s.auth.SetDisabled(ctx, name, true)
+	return s.userChange(w, r, "user-changed", func(r *http.Request, name string) (*db.User, error) {
+		return s.auth.SetDisabled(r.Context(), name, true)
 	})
 }
 
 func (s *Server) userEnable(w http.ResponseWriter, r *http.Request) error {
-	return s.userChange(w, r, "user-changed", func(ctx context.Context, name string) (*db.User, error) {
-		return s.auth.SetDisabled(ctx, name, false)
+	return s.userChange(w, r, "user-changed", func(r *http.Request, name string) (*db.User, error) {
+		return s.auth.SetDisabled(r.Context(), name, false)
 	})
 }
 
-func (s *Server) userChange(w http.ResponseWriter, r *http.Request, flash string, change func(context.Context, string) (*db.User, error)) error {
+func (s *Server) userChange(w http.ResponseWriter, r *http.Request, flash string, change func(*http.Request, string) (*db.User, error)) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	if _, err := change(r.Context(), r.PathValue("name")); err != nil {
+	if _, err := change(r, r.PathValue("name")); err != nil {
 		return refused(err, func(status int, problem string) error { return s.usersRender(w, r, status, problem) })
 	}
 	return s.done(w, r, "/admin/settings/users", flash)

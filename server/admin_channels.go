@@ -23,11 +23,18 @@ func (s *Server) channelNew(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) channelPage(w http.ResponseWriter, r *http.Request) error {
-	c, err := s.store.Channel(r.Context(), r.PathValue("name"))
+	return s.channelShow(w, r, r.PathValue("name"), nil)
+}
+
+// channelShow shows the stored channel, with the outcome of a test just made.
+func (s *Server) channelShow(w http.ResponseWriter, r *http.Request, name string, outcome *views.Outcome) error {
+	c, err := s.store.Channel(r.Context(), name)
 	if err != nil {
 		return err
 	}
-	page := views.ChannelPage{Name: c.Name, Driver: c.Driver, Description: c.Description, Active: c.IsActive, State: testState(*c), Error: c.TestError}
+	page := views.ChannelPage{
+		Name: c.Name, Driver: c.Driver, Description: c.Description, Active: c.IsActive, State: testState(*c), Error: c.TestError, Outcome: outcome,
+	}
 	return s.channelRender(w, r, http.StatusOK, page, c.Config, nil)
 }
 

@@ -19,10 +19,13 @@ import (
 	"penstock/db/seal"
 	"penstock/drivers"
 	"penstock/drivers/ai"
+	"penstock/drivers/ai/local"
+	"penstock/drivers/ai/openai"
 	"penstock/drivers/alerts/alertmanager"
 	alertsgeneric "penstock/drivers/alerts/generic"
 	"penstock/drivers/notify"
 	"penstock/drivers/notify/generic"
+	"penstock/drivers/outbound"
 	"penstock/engine"
 	"penstock/engine/definition"
 	"penstock/fault"
@@ -114,11 +117,15 @@ func newStack(t *testing.T) *stack {
 	log := slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	sealer, err := seal.New(make([]byte, 32))
 	must(t, err)
+	out, err := outbound.New(outbound.Options{Allow: []string{"127.0.0.1"}})
+	must(t, err)
 	options := engine.Options{
 		Store: store, Hub: hub, Sealer: sealer, Types: nodeTypes(s.release), Log: log, Drain: 50 * time.Millisecond,
 		Sources: drivers.NewRegistry(alertmanager.Kind(), alertsgeneric.Kind()),
-		Notify:  drivers.NewRegistry(generic.Kind(notify.Deps{HTTP: http.DefaultClient, Now: time.Now})),
-		AI:      drivers.NewRegistry[ai.Provider](),
+		Notify:  drivers.NewRegistry(generic.Kind(notify.Deps{HTTP: out.HTTP(), Now: time.Now})),
+		AI: drivers.NewRegistry(local.Kind(ai.Deps{}), openai.Kind(ai.Deps{HTTP: out.HTTP(), Env: func(name string) string {
+			return map[string]string{"OPENAI_API_KEY": "key-canary", "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}[name]
+		}})),
 	}
 	s.engine, err = engine.New(t.Context(), options)
 	must(t, err)

@@ -147,6 +147,8 @@ var settings = views.SettingsPage{
 	},
 }
 
+var outcome = views.Outcome{Text: hostile, Exchanges: []views.Exchange{{Request: hostile, Answer: hostile}, {Request: hostile}}}
+
 // pages is every page in the states that differ.
 func pages() map[string]templ.Component {
 	flashed := frame("runs", "Runs")
@@ -204,9 +206,18 @@ func pages() map[string]templ.Component {
 		"users":           views.Users(views.UsersPage{Page: frame("settings", "Users"), Problem: hostile, Users: []views.UserRow{{Name: hostile, Role: "viewer", State: "active", CreatedAt: at}, {Name: "grace", Role: "admin", State: "inactive", CreatedAt: at}}}),
 		"schedules":       views.Schedules(views.SchedulesPage{Page: frame("settings", "Schedules"), Rows: []views.ScheduleRow{{Definition: "disk", Cron: "*/5 * * * *", TimeZone: "Europe/Berlin", State: "active", Next: []time.Time{at, later(time.Hour)}, LastRunID: head.ID, LastAt: at, SkipReason: hostile}}}),
 		"schedules-none":  views.Schedules(views.SchedulesPage{Page: frame("settings", "Schedules")}),
-		"channel-new":     views.Channel(views.ChannelPage{Page: frame("settings", "New channel"), New: true, Kinds: []views.Option{{Value: "slack", Label: "Slack"}}}),
-		"channel":         views.Channel(views.ChannelPage{Page: frame("settings", "ops"), Name: "ops", Driver: "email", Description: hostile, Active: true, State: "failed", Error: hostile, Problem: hostile, Fields: []views.FormField{{Name: "host", Title: "Host", Hint: hostile, Kind: "text", Value: hostile}, {Name: "password", Title: "Password", Kind: "secret", Stored: true}, {Name: "port", Title: "Port", Kind: "number", Value: "25", Problem: hostile}, {Name: "tls", Title: "TLS", Kind: "select", Value: "none", Options: []views.Option{{Value: "none", Label: "none"}}}, {Name: "to", Title: "To", Kind: "lines", Value: hostile}, {Name: "x", Title: "X", Kind: "check", Value: "true"}}}),
-		"search":          views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile, Hits: []views.Hit{{URL: "/admin/runs", Icon: "activity", Text: hostile, About: "page"}}}),
-		"search-none":     views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile}),
+		"providers": views.Providers(views.ProvidersPage{Page: frame("settings", "Analysers"), CanTest: true, Rows: []views.ProviderRow{
+			{Name: "local", Title: "Local rules", State: "ready", UsedBy: []string{"disk", "cpu"}},
+			{Name: "openai", Title: "OpenAI", State: "incomplete", Model: "gpt", Address: "https://ai.example/v1", Missing: []string{"OPENAI_API_KEY"}, Problem: hostile, Outcome: &outcome},
+		}}),
+		"source-new":     views.Source(views.SourcePage{Page: frame("settings", "New source"), New: true, CanEdit: true, Problem: hostile, Problems: map[string]string{"name": hostile}}),
+		"source":         views.Source(views.SourcePage{Page: frame("settings", "berlin"), Name: "berlin", Driver: "alertmanager", Description: hostile, State: "silent", SilentSince: at, LastReceivedAt: at, ExpectEvery: "300", Grace: "0", Drivers: []views.Option{{Value: "alertmanager", Label: "Alertmanager"}}, Address: "http://localhost", CanEdit: true}),
+		"account":        views.Account(views.AccountPage{Page: frame("settings", "Your account"), Scopes: []string{"read"}, Problem: hostile, Problems: map[string]string{"old": hostile}}),
+		"about":          views.About(views.AboutPage{Page: frame("settings", "About"), StartedAt: at, GoVersion: "go1.26", Address: "http://localhost", System: views.SystemFacts{Version: "1.2", Database: "sqlite", Executors: 1, Bytes: 1 << 20}}),
+		"channel-tested": views.Channel(views.ChannelPage{Page: frame("settings", "ops"), Name: "ops", Driver: "generic", Active: true, State: "passed", Outcome: &views.Outcome{Passed: true, Text: hostile, Exchanges: []views.Exchange{{Request: "POST https://a.example/", Answer: "200 OK"}}}}),
+		"channel-new":    views.Channel(views.ChannelPage{Page: frame("settings", "New channel"), New: true, Kinds: []views.Option{{Value: "slack", Label: "Slack"}}}),
+		"channel":        views.Channel(views.ChannelPage{Page: frame("settings", "ops"), Name: "ops", Driver: "email", Description: hostile, Active: true, State: "failed", Error: hostile, Problem: hostile, Fields: []views.FormField{{Name: "host", Title: "Host", Hint: hostile, Kind: "text", Value: hostile}, {Name: "password", Title: "Password", Kind: "secret", Stored: true}, {Name: "port", Title: "Port", Kind: "number", Value: "25", Problem: hostile}, {Name: "tls", Title: "TLS", Kind: "select", Value: "none", Options: []views.Option{{Value: "none", Label: "none"}}}, {Name: "to", Title: "To", Kind: "lines", Value: hostile}, {Name: "x", Title: "X", Kind: "check", Value: "true"}}}),
+		"search":         views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile, Hits: []views.Hit{{URL: "/admin/runs", Icon: "activity", Text: hostile, About: "page"}}}),
+		"search-none":    views.Search(views.SearchPage{Page: frame("", "Go to"), Query: hostile}),
 	}
 }

@@ -25,7 +25,6 @@ const (
 	ResultsFragment Fragment = "results" // of a list
 	ChecksFragment  Fragment = "checks"  // of a draft definition
 	PanelFragment   Fragment = "panel"   // of a run: the open stage
-	ChannelFragment Fragment = "channel" // of the settings: one channel
 	CardFragment    Fragment = "card"    // of an incident: its state and actions
 )
 
@@ -80,6 +79,10 @@ var marks = map[string]mark{
 	"untested":     {"calm", "circle-dashed", "Not tested"},
 	"passed":       {"good", "circle-check", "Test passed"},
 	"revoked":      {"calm", "ban", "Revoked"},
+	"failing":      {"bad", "send", "Failing"},
+	"broken":       {"bad", "key-round", "Refuses our credentials"},
+	"ready":        {"good", "circle-check", "Ready"},
+	"incomplete":   {"calm", "circle-dashed", "Not set up"},
 
 	// Of decisions and the definitions that were asked.
 	"started":            {"good", "circle-play", "Started a pipeline"},
@@ -197,6 +200,9 @@ func DeliveryURL(id string) string { return "/admin/deliveries/" + url.PathEscap
 
 // ChannelURL is the page of a channel.
 func ChannelURL(name string) string { return "/admin/settings/channels/" + url.PathEscape(name) }
+
+// SourceURL is the page of a source.
+func SourceURL(name string) string { return "/admin/settings/sources/" + url.PathEscape(name) }
 
 // UserURL begins the addresses of what is done with a user.
 func UserURL(name string) string { return "/admin/settings/users/" + url.PathEscape(name) }

@@ -79,7 +79,7 @@ func TestFragments(t *testing.T) {
 	all := pages()
 	for page, fragment := range map[string]views.Fragment{
 		"overview": views.ResultsFragment, "runs": views.ResultsFragment, "incidents": views.ResultsFragment, "alerts": views.ResultsFragment, "deliveries": views.ResultsFragment, "notifications": views.ResultsFragment, "definitions": views.ResultsFragment,
-		"definition": views.ChecksFragment, "run": views.PanelFragment, "incident": views.CardFragment, "settings": views.ChannelFragment,
+		"definition": views.ChecksFragment, "run": views.PanelFragment, "incident": views.CardFragment,
 	} {
 		t.Run(page, func(t *testing.T) {
 			t.Parallel()

@@ -72,5 +72,11 @@ type Readiness interface {
 	Missing() []string
 }
 
+// Target is implemented by providers that ask a model: its name, and the address of the server if it is not
+// the vendor's.
+type Target interface {
+	Target() (model, address string)
+}
+
 // Registry holds the providers.
 type Registry = drivers.Registry[Provider]

@@ -53,6 +53,9 @@ type Delta struct {
 // Missing is [Readiness] for every provider that embeds a Chat.
 func (c Chat) Missing() []string { return c.Endpoint.Missing(c.Vendor) }
 
+// Target is [Target] for every provider that embeds a Chat.
+func (c Chat) Target() (model, address string) { return c.Model, c.Endpoint.URL }
+
 // Ask sends the request through stream and reads the answer. Errors of the stream that are not
 // marked mean that it does not follow the vendor's format; their text is the vendor's and is dropped.
 func (c Chat) Ask(ctx context.Context, req Request, stream func(ctx context.Context, prompt string) iter.Seq2[Delta, error]) iter.Seq2[Chunk, error] {

@@ -48,7 +48,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{allow: allow, resolver: o.Resolver}
 	c.http = &http.Client{
-		Transport: &http.Transport{
+		Transport: recorder{&http.Transport{
 			Proxy:                  nil, // a proxy would resolve names where nothing checks them
 			DialContext:            c.DialContext,
 			ForceAttemptHTTP2:      true,
@@ -59,7 +59,7 @@ func New(o Options) (*Client, error) {
 			MaxIdleConns:           512,
 			MaxIdleConnsPerHost:    64, // many small POSTs to one receiver
 			MaxResponseHeaderBytes: 64 << 10,
-		},
+		}},
 		// Go would carry credential headers and the body to wherever the answer points.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}

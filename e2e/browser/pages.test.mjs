@@ -32,6 +32,7 @@ before(async () => {
     ["alerts", "/admin/alerts"], ["alert", await first("/admin/alerts")], ["deliveries", "/admin/deliveries"], ["delivery", await first("/admin/deliveries")],
     ["notifications", "/admin/notifications"], ["search", "/admin/search?q=disk"], ["schedules", "/admin/settings/schedules"], ["tokens", "/admin/settings/tokens"],
     ["users", "/admin/settings/users"], ["channel-kinds", "/admin/settings/channels/new"], ["channel", "/admin/settings/channels/new?driver=email"],
+    ["source-new", "/admin/settings/sources/new"], ["source", "/admin/settings/sources/generic"], ["providers", "/admin/settings/providers"], ["account", "/admin/settings/account"], ["about", "/admin/settings/about"],
   )
 })
 

@@ -10,6 +10,7 @@ import (
 
 	"penstock/drivers"
 	"penstock/drivers/notify"
+	"penstock/drivers/outbound"
 	"penstock/fault"
 )
 
@@ -41,6 +42,7 @@ func (d *driver) Send(ctx context.Context, m notify.Message) (notify.Receipt, er
 	if _, err := d.deps.Out.Write([]byte(text)); err != nil {
 		return notify.Receipt{}, fault.Retry(fault.Wrap(err, fault.Unavailable, "The console cannot be written to."), 0)
 	}
+	outbound.Report(ctx, text, "written")
 	return notify.Receipt{Response: "written"}, nil
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"penstock/drivers"
 	"penstock/drivers/notify"
+	"penstock/drivers/outbound"
 	"penstock/fault"
 )
 
@@ -105,6 +106,11 @@ func (d *driver) Send(ctx context.Context, m notify.Message) (notify.Receipt, er
 	}
 	receipt, err := d.deliver(ctx, letter, to)
 	receipt.Request = fmt.Sprintf("mail by %s:%d to %d recipients, %d bytes", d.config.Host, d.config.Port, len(to), len(letter.raw))
+	said := ""
+	if receipt.Status != 0 {
+		said = fmt.Sprintf("%d %s", receipt.Status, receipt.Response)
+	}
+	outbound.Report(ctx, fmt.Sprintf("SMTP to %s:%d\n\n%s", d.config.Host, d.config.Port, letter.raw), said)
 	receipt.Data = map[string]any{"message_id": letter.id, "thread": letter.thread}
 	return receipt, err
 }
