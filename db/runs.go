@@ -168,6 +168,17 @@ func (s *Store) PendingRuns(ctx context.Context, olderThan time.Time, limit int)
 	return runs, wrap(err, "read pending runs")
 }
 
+// OutlivedRuns returns runs that have not ended although the run that started them was cancelled (id and parent's id
+// only); those that a person has continued since are left out.
+func (s *Store) OutlivedRuns(ctx context.Context, limit int) ([]Run, error) {
+	var runs []Run
+	err := s.read.NewSelect().Model(&runs).Column("r.id", "r.parent_run_id").Join("JOIN runs AS p ON p.id = r.parent_run_id").
+		Where("r.status IN (?, ?)", RunPending, RunRunning).Where("p.status = ?", RunCancelled).
+		Where("NOT EXISTS (SELECT 1 FROM run_events AS e WHERE e.run_id = r.id AND e.kind = 'run' AND e.status = ? AND e.at >= p.finished_at)", RunPending).
+		Limit(int64(limit)).Scan(ctx)
+	return runs, wrap(err, "read runs that outlived their parent")
+}
+
 // UnfinishedCount counts the runs that have not ended.
 func (s *Store) UnfinishedCount(ctx context.Context) (pending, running int, err error) {
 	var rows []struct {

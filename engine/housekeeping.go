@@ -37,7 +37,7 @@ func (e *Engine) keepHouse(ctx context.Context) {
 		for _, chore := range []struct {
 			what string
 			do   func(context.Context) error
-		}{{"remove ended workflows", e.forgetWorkflows}, {"remove old changes", e.forgetChanges},
+		}{{"cancel runs that nothing waits for any more", e.cancelOutlived}, {"remove ended workflows", e.forgetWorkflows}, {"remove old changes", e.forgetChanges},
 			{"delete what has expired", e.expire}, {"shrink the database", e.shrink}} {
 			e.note(chore.what, chore.do(ctx))
 		}

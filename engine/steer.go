@@ -33,7 +33,7 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 		return nil, err
 	}
 	for _, s := range stages {
-		if s.Status == db.StageCancelled && e.catalog.Types[s.NodeType].Waits {
+		if e.cancelsSubRun(s) {
 			if err := e.cancelSubRun(ctx, runID, s.NodeID); err != nil {
 				return nil, err
 			}

@@ -207,6 +207,38 @@ func (e *Engine) cancelSubRun(ctx context.Context, runID, nodeID string) error {
 	return err
 }
 
+// cancelOutlived cancels runs whose canceller died before it came to them: the run that waits for them is
+// cancelled. What was started without waiting for it goes on.
+func (e *Engine) cancelOutlived(ctx context.Context) error {
+	runs, err := e.store.OutlivedRuns(ctx, largestStep)
+	if err != nil || len(runs) == 0 {
+		return err
+	}
+	parents := make([]string, len(runs))
+	for i, r := range runs {
+		parents[i] = r.ParentRunID
+	}
+	byRun, err := e.store.StagesByRun(ctx, unique(parents))
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		for _, s := range byRun[r.ParentRunID] {
+			if subRunID(s.RunID, s.NodeID) == r.ID && e.cancelsSubRun(s) {
+				if err := e.cancelSubRun(ctx, s.RunID, s.NodeID); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// cancelsSubRun reports whether a stage was cancelled that waited for a run, or was about to.
+func (e *Engine) cancelsSubRun(s db.StageExecution) bool {
+	return s.Status == db.StageCancelled && e.catalog.Types[s.NodeType].Waits
+}
+
 // retrySubRun continues the run that a node started, if that failed or was cancelled.
 func (e *Engine) retrySubRun(ctx context.Context, runID, nodeID, actor string) error {
 	child, err := e.store.Run(ctx, subRunID(runID, nodeID))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"penstock/db"
 	"penstock/db/dbtest"
@@ -268,5 +269,62 @@ func TestSubRunSurvivesARestart(t *testing.T) {
 			t.Errorf("the attempt began at %s, now at %s (%v)", before[0].StartedAt, after[0].StartedAt, err)
 		}
 		next.childOf(t, run.ID)
+	})
+}
+
+// TestSubRunOutlivesItsCanceller: the process that cancels a run dies before it comes to the runs that this one waits for.
+func TestSubRunOutlivesItsCanceller(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		sc := newScript()
+		s := process(t, url, sc, func(o *engine.Options) { o.Tidy = time.Hour }) // it leaves the rest to the next
+		sc.on("leaf", func(ctx context.Context, _ engine.Input) (engine.Output, error) {
+			<-ctx.Done()
+			return engine.Output{}, ctx.Err()
+		})
+		s.define("leaf", `[{"id":"leaf","type":"step"}]`)
+		s.define("top", `[{"id":"sub","type":"pipeline","config":{"definition":"leaf"}}]`)
+		s.define("loose", `[{"id":"sub","type":"pipeline","config":{"definition":"leaf","no_wait":true},"next":"leaf"},{"id":"leaf","type":"step"}]`)
+		begin := func(name string) (parent, child string) {
+			t.Helper()
+			run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: name})
+			if err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "the sub-run has begun", func() bool {
+				children, err := s.store.Runs(t.Context(), db.RunFilter{ParentRunID: run.ID})
+				if err != nil || len(children.Items) == 0 || children.Items[0].Status != db.RunRunning {
+					return false
+				}
+				child = children.Items[0].ID
+				stages, err := s.store.Stages(t.Context(), run.ID)
+				return err == nil && (name == "top" || stages[0].Status == db.StageSucceeded)
+			})
+			return run.ID, child
+		}
+		parent, lost := begin("top")
+		other, continued := begin("top")
+		third, loose := begin("loose")
+		for _, id := range []string{parent, other, third} {
+			if _, err := s.store.CancelRun(t.Context(), id, "Cancelled", time.Now().UTC().Truncate(time.Microsecond)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.Cancel(t.Context(), continued, "by hand", ""); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Retry(t.Context(), continued, "me"); err != nil {
+			t.Fatal(err)
+		}
+		s.stop()
+		next := process(t, url, sc, func(o *engine.Options) { o.Tidy = 20 * time.Millisecond })
+		if r := next.wait(lost); r.Status != db.RunCancelled || *r.Error != "Cancelled: the run that waits for it was cancelled" {
+			t.Errorf("%s: %v", r.Status, r.Error)
+		}
+		for what, id := range map[string]string{"that a person has continued": continued, "that nothing waits for": loose} {
+			if run, err := next.store.Run(t.Context(), id); err != nil || run.Status.Terminal() {
+				t.Errorf("a run %s: %+v, %v", what, run, err)
+			}
+		}
 	})
 }
