@@ -63,6 +63,10 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 	if err == nil {
 		delivery.Parsed, err = json.Marshal(understood.batch)
 	}
+	if db.IsDown(err) { // it says nothing about the delivery
+		release()
+		return Accepted{}, err
+	}
 	if err != nil {
 		release()
 		return Accepted{}, e.refuse(ctx, delivery, understood, err)

@@ -54,12 +54,7 @@ func (s *Server) tokensRender(w http.ResponseWriter, r *http.Request, status int
 }
 
 func (s *Server) tokenRevokeForm(w http.ResponseWriter, r *http.Request) error {
-	p, _ := auth.From(r.Context())
-	name := r.PathValue("name")
-	if p.Kind == auth.KindToken && (name == p.ID || name == p.Name) {
-		return errOwnToken
-	}
-	if err := s.auth.RevokeToken(r.Context(), name); err != nil {
+	if err := s.revokeToken(r); err != nil {
 		return err
 	}
 	return s.done(w, r, "/admin/settings/tokens", "token-revoked")

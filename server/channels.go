@@ -48,13 +48,10 @@ func (s *Server) healthy(r *http.Request, channels []channelDetail) error {
 func channelOf(c db.Channel) channelDetail {
 	d := channelDetail{
 		Name: c.Name, Driver: c.Driver, Description: c.Description, IsActive: c.IsActive, Config: c.Config,
-		TestError: c.TestError, CreatedBy: c.CreatedBy, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
+		TestedAt: orNull(c.TestedAt.UTC()), TestError: c.TestError, CreatedBy: c.CreatedBy, CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
 	}
 	if len(d.Config) == 0 {
 		d.Config = json.RawMessage("{}")
-	}
-	if !c.TestedAt.IsZero() {
-		d.TestedAt = new(c.TestedAt.UTC())
 	}
 	return d
 }

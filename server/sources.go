@@ -32,15 +32,9 @@ type sourceDetail struct {
 }
 
 func sourceOf(s db.Source) sourceDetail {
-	moment := func(t time.Time) *time.Time {
-		if t.IsZero() {
-			return nil
-		}
-		return new(t.UTC())
-	}
 	return sourceDetail{
 		Name: s.Name, Driver: s.Driver, Description: s.Description, ExpectEvery: s.ExpectEvery, Grace: s.Grace, IsActive: s.IsActive,
-		LastReceivedAt: moment(s.LastReceivedAt), SilentSince: moment(s.SilentSince),
+		LastReceivedAt: orNull(s.LastReceivedAt.UTC()), SilentSince: orNull(s.SilentSince.UTC()),
 		CreatedBy: s.CreatedBy, CreatedAt: s.CreatedAt.UTC(), UpdatedAt: s.UpdatedAt.UTC(),
 	}
 }

@@ -89,18 +89,20 @@ func (s *Server) tokenCreate(w http.ResponseWriter, r *http.Request) error {
 	}{NewTokenDetail(t), secret})
 }
 
-var errOwnToken = fault.New(fault.Conflict, "This is the token you are using. Revoke it with another one.")
-
-// tokenRevoke takes a name or an id.
 func (s *Server) tokenRevoke(w http.ResponseWriter, r *http.Request) error {
-	p, _ := auth.From(r.Context())
-	name := r.PathValue("name")
-	if p.Kind == auth.KindToken && (name == p.ID || name == p.Name) {
-		return errOwnToken
-	}
-	if err := s.auth.RevokeToken(r.Context(), name); err != nil {
+	if err := s.revokeToken(r); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// revokeToken takes a name or an id.
+func (s *Server) revokeToken(r *http.Request) error {
+	p, _ := auth.From(r.Context())
+	name := r.PathValue("name")
+	if p.Kind == auth.KindToken && (name == p.ID || name == p.Name) {
+		return fault.New(fault.Conflict, "This is the token you are using. Revoke it with another one.")
+	}
+	return s.auth.RevokeToken(r.Context(), name)
 }
