@@ -20,6 +20,7 @@ type receiver struct {
 	url     string
 	server  *http.Server
 	unknown atomic.Int64 // requests that carry no delivery
+	away    atomic.Bool  // it takes nothing: 503
 }
 
 func newReceiver(l *ledger) (*receiver, error) {
@@ -32,6 +33,10 @@ func newReceiver(l *ledger) (*receiver, error) {
 		body, err := io.ReadAll(request.Body)
 		if err != nil {
 			return // broken off: not a delivery
+		}
+		if r.away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
 		}
 		if n, err := numberIn(body); err != nil || !l.receive(n) {
 			r.unknown.Add(1)

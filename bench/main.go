@@ -48,6 +48,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders and a heap profile of each store")
 	flag.BoolVar(&o.scale, "scale", false, "measure a large store and a long queue instead of the road; takes many minutes and some 10 GB")
 	flag.Int64Var(&o.stored, "stored", 0, "with -scale and -graphql: runs in the large store (1,000,000 and 100,000)")
+	flag.IntVar(&o.waiting, "waiting", 0, "measure the memory of this many runs that wait for a receiver that is away, instead of the road")
 	flag.Int64Var(&o.queued, "queued", 100_000, "with -scale: runs in the queue")
 	flag.BoolVar(&o.graphql, "graphql", false, "measure GraphQL instead of the road: a list over many stored runs, and a thousand subscribers")
 	flag.Parse()
@@ -68,6 +69,7 @@ type options struct {
 	store, profile string
 	scale, graphql bool
 	stored, queued int64
+	waiting        int
 }
 
 func exit(err error) {
@@ -120,6 +122,7 @@ func run(ctx context.Context, o options) error {
 	}
 	var scales []scaleReport
 	var graphs []graphReport
+	var waitings []waitingReport
 	for _, store := range []string{sqlite, postgres} {
 		if o.store != "" && o.store != store {
 			continue
@@ -142,6 +145,14 @@ func run(ctx context.Context, o options) error {
 			scales = append(scales, *s)
 			continue
 		}
+		if o.waiting > 0 {
+			w, err := b.waiting(ctx, o.waiting)
+			if err != nil {
+				return fmt.Errorf("%s: %w", store, err)
+			}
+			waitings = append(waitings, *w)
+			continue
+		}
 		s, err := b.run(ctx)
 		if err != nil {
 			return fmt.Errorf("%s: %w", store, err)
@@ -153,6 +164,9 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.scale {
 		return printScale(o, scales)
+	}
+	if o.waiting > 0 {
+		return printWaiting(o, waitings)
 	}
 	if o.json {
 		encoder := json.NewEncoder(os.Stdout)

@@ -323,6 +323,8 @@ type Run struct {
 	CreatedAt         time.Time       `bun:"created_at"`
 	StartedAt         time.Time       `bun:"started_at,nullzero"`
 	FinishedAt        time.Time       `bun:"finished_at,nullzero"`
+	WakeAt            time.Time       `bun:"wake_at,nullzero"`   // of a running run that no process works: when it goes on; see [Rest]
+	WaitsFor          string          `bun:"waits_for,nullzero"` // the channel whose turn makes it go on earlier
 }
 
 // Schedule is an entry of a definition's triggers.schedule, and how far it has got. A tick is a time at

@@ -215,7 +215,8 @@ func (s *Store) CancelRun(ctx context.Context, runID, reason string, now time.Ti
 		}
 		run.Status, run.Error, run.FinishedAt = RunCancelled, reason, now
 		run.Epoch++
-		if _, err := tx.idb.NewUpdate().Model(run).Column("status", "error", "finished_at", "epoch").WherePK().Exec(ctx); err != nil {
+		run.WakeAt, run.WaitsFor = time.Time{}, ""
+		if _, err := tx.idb.NewUpdate().Model(run).Column("status", "error", "finished_at", "epoch", "wake_at", "waits_for").WherePK().Exec(ctx); err != nil {
 			return wrap(err, "cancel run")
 		}
 		var stages []StageExecution

@@ -18,6 +18,7 @@ type RunWrite struct {
 	Stages []StageExecution // replace the rows of the same node and attempt
 	Events []RunEvent
 	Run    *RunChange // nil: the run's own row stays
+	Rest   *Rest      // nil: it is worked on
 
 	Messages []NotificationMessage // replace the rows of the same id
 	Attempts []NotificationAttempt // replace the rows of the same message and number
@@ -84,6 +85,7 @@ func (tx *Tx) writeRuns(ts []*task) error {
 	var events []*RunEvent
 	var changes []*changedRun
 	changeOf := map[string]*changedRun{}
+	var resting []*restingRun
 	again := false
 	for _, t := range ts {
 		t.err = nil
@@ -114,8 +116,14 @@ func (tx *Tx) writeRuns(ts []*task) error {
 			}
 			c.apply(t.run.Run)
 		}
+		if r := t.run.Rest; r != nil {
+			resting = append(resting, &restingRun{ID: t.run.RunID, WakeAt: r.Until, WaitsFor: r.Channel})
+		}
 	}
 	var queries []schema.QueryAppender
+	if len(resting) > 0 {
+		queries = append(queries, tx.restRuns(resting))
+	}
 	if len(stages) > 0 {
 		queries = append(queries, tx.store.write.NewInsert().Model(&stages).On("CONFLICT (run_id, node_id, attempt) DO UPDATE"))
 	}

@@ -36,6 +36,7 @@ func (tx *Tx) writeStarts(ts []*task) error {
 	var runs []Run
 	if err := tx.idb.NewUpdate().Model(&runs).With("locked", lock).
 		Set("epoch = epoch + 1").Set("status = ?", RunRunning).Set("started_at = COALESCE(started_at, ?)", ts[0].start.now).
+		Set("wake_at = NULL").Set("waits_for = NULL").
 		Where("id IN (SELECT id FROM locked)").Returning("*").Scan(tx.base); err != nil {
 		return err
 	}

@@ -39,11 +39,11 @@ func (e *Engine) watchChannels(ctx context.Context) {
 }
 
 func (e *Engine) reportChannels(ctx context.Context) error {
-	states, err := e.store.ChannelStates(ctx)
+	states, err := e.learnChannels(ctx)
 	if err != nil {
 		return err
 	}
-	for _, g := range e.gates.learn(states) {
+	for _, g := range e.gates.list() {
 		if change := g.news(states[g.channel], now()); change != nil {
 			if err := e.store.SetChannelState(ctx, *change); err != nil {
 				return err
@@ -95,11 +95,25 @@ func alarm(s *db.ChannelState) alerts.Batch {
 	return alerts.Batch{Alerts: []alerts.Alert{a}}
 }
 
-// learn notes what the store says of channels, and returns the gates.
-func (gs *gates) learn(states map[string]*db.ChannelState) []*gate {
+// learnChannels notes what the store says of channels, and returns it.
+func (e *Engine) learnChannels(ctx context.Context) (map[string]*db.ChannelState, error) {
+	states, err := e.store.ChannelStates(ctx)
+	if err != nil {
+		return nil, err
+	}
+	rest, err := e.store.RestingByChannel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	e.gates.mu.Lock()
+	defer e.gates.mu.Unlock()
+	e.gates.seen, e.gates.rest = states, rest
+	return states, nil
+}
+
+func (gs *gates) list() []*gate {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
-	gs.seen = states
 	list := make([]*gate, 0, len(gs.all))
 	for _, g := range gs.all {
 		list = append(list, g)
@@ -133,7 +147,7 @@ type ChannelStatus struct {
 	Since   *time.Time `json:"since"`
 	Error   string     `json:"error"`
 	Sending int        `json:"sending"`
-	Waiting int        `json:"waiting"` // messages that wait for their turn in this process
+	Waiting int        `json:"waiting"` // messages that wait for their turn in this process, or that no process has in memory
 }
 
 // ChannelStatuses are the channels that have been used, by name.
@@ -149,7 +163,7 @@ func (s ChannelStatuses) Of(name string) ChannelStatus {
 
 // ChannelStatuses says how the channels do.
 func (e *Engine) ChannelStatuses(ctx context.Context) (ChannelStatuses, error) {
-	states, err := e.store.ChannelStates(ctx)
+	states, err := e.learnChannels(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -176,10 +190,13 @@ func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 		}
 		out[name] = status
 	}
-	for _, g := range e.gates.learn(states) {
+	e.gates.mu.Lock()
+	rest := e.gates.rest
+	e.gates.mu.Unlock()
+	for _, g := range e.gates.list() {
 		status, known := out[g.channel]
 		g.mu.Lock()
-		status.Sending, status.Waiting = g.busy, g.waiting.Len()
+		status.Sending, status.Waiting = g.busy, g.waiting.Len()+rest[g.channel]
 		if !known {
 			status.State = string(db.ChannelOK)
 		}

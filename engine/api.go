@@ -38,6 +38,8 @@ type Options struct {
 	Log          *slog.Logger  // nil: discard
 
 	NotifyRetryFor time.Duration // how long a message without a written number of retries is tried; default 24 h
+	RestAfter      time.Duration // a run that has only to wait, and longer than this, leaves the memory; default 5 s
+	Crowd          int           // messages that wait for one channel in memory; the runs of further ones rest; default 512
 	AlarmChannel   string        // stored channel for alarms about other channels; "" takes any that works
 }
 

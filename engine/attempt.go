@@ -26,6 +26,7 @@ type outcome struct {
 
 	gated   bool // nothing has run: the node was waiting for its channel, and has its pass now
 	pass    *pass
+	crowd   string // the channel for which too many wait; it has no pass then
 	message *db.NotificationMessage
 }
 

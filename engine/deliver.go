@@ -60,8 +60,9 @@ func (ps *pass) leave(how passed, reason string, after time.Duration) {
 }
 
 // admit waits until the node's channel takes one more message. If that takes longer than a moment,
-// the stage and the message are shown as pending, with the reason.
-func (p *progress) admit(ctx context.Context, index int, n Notifier, in Input, m *db.NotificationMessage) outcome {
+// the stage and the message are shown as pending, with the reason. asking is since when they are; zero
+// if they are not.
+func (p *progress) admit(ctx context.Context, index int, n Notifier, in Input, m *db.NotificationMessage, asking time.Time) outcome {
 	o := outcome{index: index, gated: true, message: m, pass: &pass{}}
 	to, err := n.Target(ctx, in)
 	if ctx.Err() != nil {
@@ -75,7 +76,14 @@ func (p *progress) admit(ctx context.Context, index int, n Notifier, in Input, m
 		return o
 	}
 	node, g := &p.plan.Nodes[index], p.e.gates.of(to.Channel)
-	err = g.enter(ctx, p.e.stopping, p.e.o.NotifyRetryFor, func(why string) {
+	w := waiter{limit: p.e.o.NotifyRetryFor, crowd: p.e.o.Crowd}
+	if !asking.IsZero() {
+		w.limit -= time.Since(asking)
+	}
+	w.told = func(why string) {
+		if !asking.IsZero() {
+			return
+		}
 		if o.message == nil {
 			o.message = newMessage(in)
 		}
@@ -88,7 +96,12 @@ func (p *progress) admit(ctx context.Context, index int, n Notifier, in Input, m
 			}},
 			Messages: []db.NotificationMessage{*o.message},
 		}, event(EventStage, node.ID, in.Attempt+1, string(db.StagePending), why))
-	})
+	}
+	err = g.enter(ctx, p.e.stopping, w)
+	if errors.Is(err, errCrowded) {
+		o.pass, o.crowd = nil, to.Channel
+		return o
+	}
 	if err != nil {
 		return outcome{index: index, gated: true, err: err}
 	}
@@ -99,6 +112,13 @@ func (p *progress) admit(ctx context.Context, index int, n Notifier, in Input, m
 // admitted takes note that the node's message may be sent, unless another message of the run that asked
 // before it goes to the same place: that one comes first.
 func (p *progress) admitted(node *definition.PlanNode, st *nodeState, o outcome) {
+	if o.crowd != "" {
+		st.message, st.crowd, st.notBefore = o.message, o.crowd, time.Now().Add(p.e.o.RestAfter)
+		if st.asking.IsZero() {
+			st.asking = o.message.UpdatedAt
+		}
+		return
+	}
 	if o.pass == nil { // cancelled, or the process stops
 		return
 	}

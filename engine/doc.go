@@ -10,7 +10,7 @@
 // and refuses a second worker. What a run has done is in our own tables: a row in stage_executions
 // per attempt and per skip is the checkpoint (docs/adr/0002). Every (re)start raises runs.epoch and
 // every write carries the epoch it was started with, so a process that comes back from the dead
-// writes nothing.
+// writes nothing. A run that only waits is in the store alone (docs/adr/0008).
 //
 // States of a run and of a stage. Every transition is a write in run.go or start.go, or one of the
 // store's methods CancelRun and RetryRun; nothing else changes a status.

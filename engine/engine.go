@@ -96,6 +96,12 @@ func New(ctx context.Context, o Options) (*Engine, error) {
 	if o.NotifyRetryFor <= 0 {
 		o.NotifyRetryFor = 24 * time.Hour
 	}
+	if o.RestAfter <= 0 {
+		o.RestAfter = 5 * time.Second
+	}
+	if o.Crowd <= 0 {
+		o.Crowd = 512
+	}
 	if o.Drain <= 0 {
 		o.Drain = 12 * time.Second
 	}
@@ -225,7 +231,11 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 	p, err := e.pickUp(ctx, runID)
 	if err == nil {
 		defer p.release()
-		if status := e.work(ctx, p); status.Terminal() || errors.Is(p.failed(), db.ErrFenced) {
+		status := e.work(ctx, p)
+		if p.rest != nil && e.giveBack(ctx, p) {
+			return "rests", nil
+		}
+		if status.Terminal() || errors.Is(p.failed(), db.ErrFenced) {
 			return string(status), nil
 		}
 		// Not ended and still ours: the process is stopping, or its disk has refused a write. Returning an outcome
@@ -298,6 +308,11 @@ func (e *Engine) sweepOnce(ctx context.Context) error {
 		return err
 	}
 	runs, err := e.store.PendingRuns(ctx, time.Now().Add(-2*sweepEvery), free)
+	if err == nil {
+		var rested []db.Run
+		rested, err = e.rested(ctx, free)
+		runs = append(runs, rested...)
+	}
 	for _, r := range runs {
 		if at, handed := e.starting.Load(r.ID); !handed || time.Since(at.(time.Time)) > startPatience {
 			e.startSoon(r)

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -30,7 +31,8 @@ type gate struct {
 
 	mu       sync.Mutex
 	busy     int
-	waiting  list.List // of chan struct{}, closed when the attempt may pass
+	waiting  list.List // of *turn
+	turns    int       // that have ever waited
 	failures int       // in a row
 	since    time.Time // of the first of them
 	reason   string    // of the last of them
@@ -46,6 +48,7 @@ type gates struct {
 	mu   sync.Mutex
 	all  map[string]*gate
 	seen map[string]*db.ChannelState // what the store said of channels a moment ago
+	rest map[string]int              // and how many runs rest until their turn
 }
 
 func (gs *gates) of(channel string) *gate {
@@ -62,6 +65,36 @@ func (gs *gates) of(channel string) *gate {
 	return g
 }
 
+// full are the channels for which so many wait here that no more are wanted.
+func (gs *gates) full(crowd int) (channels []string) {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	for name, g := range gs.all {
+		g.mu.Lock()
+		if g.waiting.Len() > crowd/2 {
+			channels = append(channels, name)
+		}
+		g.mu.Unlock()
+	}
+	return channels
+}
+
+// turn is an attempt that waits.
+type turn struct {
+	number int
+	passes chan struct{} // closed when it may pass
+}
+
+// waiter is how an attempt waits for a channel.
+type waiter struct {
+	limit time.Duration    // then its one attempt decides: it has waited as long as messages are tried
+	told  func(why string) // called once if it takes longer than a moment
+	crowd int              // if it takes that long, and so many wait before it, it leaves with errCrowded
+}
+
+// errCrowded says that so many wait for a channel that they need not all wait in memory.
+var errCrowded = errors.New("many wait before it")
+
 // passed is how an attempt left the gate.
 type passed int
 
@@ -72,30 +105,34 @@ const (
 	passedFailed                // it may work later
 )
 
-// enter waits until an attempt may pass. told is called once if that takes longer than a moment.
-func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, limit time.Duration, told func(why string)) error {
+// enter waits until an attempt may pass.
+func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, w waiter) error {
 	g.mu.Lock()
-	turn := make(chan struct{})
-	place := g.waiting.PushBack(turn)
+	g.turns++
+	mine := &turn{g.turns, make(chan struct{})}
+	place := g.waiting.PushBack(mine)
 	g.dispatch()
 	g.mu.Unlock()
 	select {
-	case <-turn:
+	case <-mine.passes:
 		return nil
 	default:
 	}
-	word, end := time.NewTimer(patience), time.NewTimer(limit)
+	word, end := time.NewTimer(patience), time.NewTimer(w.limit)
 	defer word.Stop()
 	defer end.Stop()
 	for {
 		var err error
 		select {
-		case <-turn:
+		case <-mine.passes:
 			return nil
 		case <-word.C:
-			told(g.why())
-			continue
-		case <-end.C: // it has waited as long as messages are tried: its one attempt decides
+			w.told(g.why())
+			if !g.crowded(mine, w.crowd) {
+				continue
+			}
+			err = errCrowded
+		case <-end.C:
 			g.mu.Lock()
 			g.pass(place)
 			g.mu.Unlock()
@@ -108,7 +145,7 @@ func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, limit time.D
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		select {
-		case <-turn: // at the same moment
+		case <-mine.passes: // at the same moment
 			g.busy--
 			g.dispatch()
 		default:
@@ -118,15 +155,22 @@ func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, limit time.D
 	}
 }
 
+// crowded reports whether a crowd waits before an attempt.
+func (g *gate) crowded(t *turn, crowd int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiting.Len() > 0 && t.number-g.waiting.Front().Value.(*turn).number >= crowd
+}
+
 // pass lets one attempt through, unless it has passed already. The caller holds mu.
 func (g *gate) pass(place *list.Element) {
-	turn := place.Value.(chan struct{})
+	passes := place.Value.(*turn).passes
 	select {
-	case <-turn:
+	case <-passes:
 	default:
 		g.waiting.Remove(place)
 		g.busy++
-		close(turn)
+		close(passes)
 	}
 }
 

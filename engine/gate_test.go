@@ -12,7 +12,7 @@ import (
 
 func enter(t *testing.T, g *gate) {
 	t.Helper()
-	if err := g.enter(t.Context(), nil, time.Hour, func(string) {}); err != nil {
+	if err := g.enter(t.Context(), nil, waiter{limit: time.Hour, told: func(string) {}, crowd: 1000}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -108,7 +108,9 @@ func TestGate(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := make(chan string, 1)
 		done := make(chan error)
-		go func() { done <- g.enter(ctx, nil, time.Hour, func(w string) { why <- w }) }()
+		go func() {
+			done <- g.enter(ctx, nil, waiter{limit: time.Hour, told: func(w string) { why <- w }, crowd: 1000})
+		}()
 		if got := <-why; got == "" || g.waiting.Len() != 1 {
 			t.Errorf("why %q, %d wait", got, g.waiting.Len())
 		}
@@ -118,13 +120,35 @@ func TestGate(t *testing.T) {
 		}
 		stopping := make(chan struct{})
 		close(stopping)
-		if err := g.enter(t.Context(), stopping, time.Hour, func(string) {}); !errors.Is(err, errStopping) {
+		if err := g.enter(t.Context(), stopping, waiter{limit: time.Hour}); !errors.Is(err, errStopping) {
 			t.Error(err)
 		}
 		began := time.Now()
-		if err := g.enter(t.Context(), nil, time.Hour, func(string) {}); err != nil || time.Since(began) != time.Hour || g.busy != 2 {
+		if err := g.enter(t.Context(), nil, waiter{limit: time.Hour, told: func(string) {}, crowd: 1}); err != nil || time.Since(began) != time.Hour || g.busy != 2 {
 			t.Errorf("%v after %v, %d inside", err, time.Since(began), g.busy)
 		}
+	})
+	run(t, "what has a crowd before it need not wait here", func(t *testing.T) {
+		g := broken(t)
+		enter(t, g) // the probe, which hangs
+		var told, left atomic.Int32
+		var wg sync.WaitGroup
+		ctx, cancel := context.WithCancelCause(t.Context())
+		for range 10 {
+			wg.Go(func() {
+				err := g.enter(ctx, nil, waiter{limit: time.Hour, told: func(string) { told.Add(1) }, crowd: 4})
+				if errors.Is(err, errCrowded) {
+					left.Add(1)
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		gs := gates{all: map[string]*gate{"ops": g}}
+		if told.Load() != 10 || left.Load() != 6 || g.waiting.Len() != 4 || len(gs.full(8)) != 0 || len(gs.full(7)) != 1 {
+			t.Errorf("%d have been told, %d have left, %d wait, full %v", told.Load(), left.Load(), g.waiting.Len(), gs.full(7))
+		}
+		cancel(errCancelled)
+		wg.Wait()
 	})
 	run(t, "a refusal of one message is not a failure of the channel", func(t *testing.T) {
 		g := &gate{channel: "ops"}

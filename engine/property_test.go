@@ -130,7 +130,7 @@ func TestRandomRuns(t *testing.T) {
 		t.Logf("again with -run %s -seed %d", t.Name(), first)
 		r := rand.New(rand.NewPCG(first, 7))
 		sc := newScript()
-		s := process(t, url, sc)
+		s := process(t, url, sc, restless)
 		var runs []*randomRun
 		for i := range *cases {
 			c := &randomRun{name: fmt.Sprintf("random-%d", i), healed: make(chan struct{}), cancel: r.IntN(5) == 0}
@@ -159,7 +159,7 @@ func TestRandomRuns(t *testing.T) {
 				}
 			}
 			s.stop()
-			s = process(t, url, sc)
+			s = process(t, url, sc, restless)
 		}
 		for _, c := range runs {
 			c.check(t, s)

@@ -49,9 +49,10 @@ type progress struct {
 	started bool         // the run's status running was queued
 	once    func()       // gives the delivery's room back, may be nil
 	results map[string]*nodeState
-	gated   int    // nodes that wait for their channel
-	order   int    // how many messages have asked for their channel
-	failure string // set when a required node has finally failed
+	gated   int      // nodes that wait for their channel
+	order   int      // how many messages have asked for their channel
+	rest    *db.Rest // how the run waits that this process gives back
+	failure string   // set when a required node has finally failed
 }
 
 // nodeState is where a node is in this run.
@@ -76,9 +77,11 @@ type nodeState struct {
 	// Of a [Notifier].
 	pass    *pass // not nil: its channel takes its message now
 	message *db.NotificationMessage
-	asked   int    // its place in the order in which the run's messages asked for their channels
-	place   string // channel and destination, once they are known
-	behind  string // the node whose message to the same place comes first
+	asked   int       // its place in the order in which the run's messages asked for their channels
+	place   string    // channel and destination, once they are known
+	behind  string    // the node whose message to the same place comes first
+	asking  time.Time // since when it is shown as waiting for its channel; zero if it is not
+	crowd   string    // the channel, while too many wait for it
 }
 
 // work runs the plan to its end. It returns early, with the run unfinished, when the process stops
@@ -101,6 +104,9 @@ func (e *Engine) work(ctx context.Context, p *progress) db.RunStatus {
 		wake, waiting := p.launch(ctx, outcomes, &stages, &running)
 		if running == 0 && !waiting {
 			break
+		}
+		if running == 0 && p.onlyWaits() {
+			return p.run.Status
 		}
 		var timer <-chan time.Time
 		if waiting {
@@ -159,7 +165,7 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			continue
 		}
 		notifier := p.plan.notifiers[node.ID]
-		sending := notifier != nil && (st.begun || st.pass != nil) // is tried to its end, whatever else fails
+		sending := notifier != nil && (st.begun || st.pass != nil || !st.asking.IsZero()) // is tried to its end, whatever else fails
 		if p.failure != "" && st.begun && !st.rescue && !sending {
 			p.giveUp(node, st)
 			continue
@@ -189,7 +195,7 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			continue
 		}
 		now := time.Now().UTC()
-		if !st.begun && st.pass == nil {
+		if !st.begun && st.pass == nil && st.asking.IsZero() {
 			reason, err := p.skipReason(ctx, node, now)
 			if err != nil {
 				p.begin(node, st, now)
@@ -209,8 +215,9 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 				p.order++
 				st.asked = p.order
 			}
-			in, message := p.input(node, st, now), st.message
-			stages.Go(func() { outcomes <- p.admit(ctx, i, notifier, in, message) })
+			st.crowd = ""
+			in, message, asking := p.input(node, st, now), st.message, st.asking
+			stages.Go(func() { outcomes <- p.admit(ctx, i, notifier, in, message, asking) })
 			continue
 		}
 		p.begin(node, st, now)
@@ -429,7 +436,7 @@ func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time
 		st.tried = now
 	}
 	st.attempt++
-	st.begun, st.status = true, db.StageRunning
+	st.begun, st.status, st.asking = true, db.StageRunning, time.Time{}
 	row := p.row(node, st)
 	row.Status, row.StartedAt = db.StageRunning, now
 	if !st.since.IsZero() {

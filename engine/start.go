@@ -179,6 +179,8 @@ func (e *Engine) restore(ctx context.Context, run *db.Run) (*progress, error) {
 			p.failure = node.ID + " failed: " + strings.Join(st.errors, " ")
 		}
 	}
+	// One that rested goes on as if it had not.
+	p.started = len(interrupted) == 0 && !started.IsZero() && p.waits()
 	if len(interrupted) > 0 {
 		events := make([]db.RunEvent, len(interrupted))
 		for i, row := range interrupted {
@@ -198,7 +200,7 @@ func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
 	if st.tried.IsZero() {
 		st.tried = row.StartedAt
 	}
-	st.final, st.passed, st.notBefore = false, false, row.NotBefore
+	st.final, st.passed, st.notBefore, st.asking = false, false, row.NotBefore, time.Time{}
 	switch row.Status {
 	case db.StageSucceeded:
 		st.final, st.passed = true, true
@@ -209,6 +211,9 @@ func (st *nodeState) recall(row db.StageExecution, node *definition.PlanNode) {
 		st.final, st.passed = true, !strings.HasPrefix(row.SkipReason, branchNotTaken) && !strings.HasPrefix(row.SkipReason, notStarted)
 	case db.StagePending:
 		st.attempt = row.Attempt - 1
+		if parked && st.message != nil {
+			st.asking = st.message.UpdatedAt
+		}
 		if row.SkipReason != "" { // a rerun asks for a skip
 			st.instead = &row
 		}

@@ -54,7 +54,7 @@ var figures = []struct {
 	{"source_silent", "1 while the source is late.", []string{"source"}},
 	{"channel_failing", "1 while messages do not get through the channel, as stored or seen by this process.", []string{"channel"}},
 	{"channel_sending", "Messages that this process is sending through the channel.", []string{"channel"}},
-	{"channel_waiting", "Messages that wait in this process for their turn in the channel.", []string{"channel"}},
+	{"channel_waiting", "Messages that wait for their turn in the channel: in this process, or in the store, where most of many wait.", []string{"channel"}},
 	{"retention_deleted_rows_total", "Rows that retention deleted, by table; bodies are emptied, not deleted.", []string{"table"}},
 }
 
