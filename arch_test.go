@@ -35,7 +35,7 @@ var onlyIn = map[string][]string{
 	"github.com/uptrace/bun":          {"db"},
 	"github.com/99designs/gqlgen":     {"graph"},
 	"github.com/vektah/gqlparser":     {"graph"},
-	"github.com/a-h/templ":            {"views", "server"},
+	"github.com/a-h/templ":            {"views", "server", "cmd"},
 	"github.com/dbos-inc":             {"engine"},
 	"github.com/alexedwards/scs":      {"auth"},
 	"golang.org/x/crypto":             {"auth"},

@@ -17,6 +17,10 @@ type cloner struct {
 
 	run, delivery, incident, alert string // ids of the original
 	number                         int64  // of its delivery
+
+	// With incidents, the runs belong to that many of them in turn, and runs and incidents are as various as they are
+	// after some weeks. Without, every run has one of its own and has gone as the original did.
+	incidents int64
 }
 
 // clones are made of so many runs at once.
@@ -48,20 +52,32 @@ func (c *cloner) original(ctx context.Context) error {
 }
 
 // id of the nth copy of a record: in the form of a UUID, in the order of n.
-func (c *cloner) id(kind int) string {
-	hex := "printf('%012x', s.n)"
+func (c *cloner) id(kind int) string { return c.numbered(kind, "s.n") }
+
+// numbered is the id of the copy with the number that an expression gives.
+func (c *cloner) numbered(kind int, n string) string {
+	hex := "printf('%012x', " + n + ")"
 	if c.postgres {
-		hex = "lpad(to_hex(s.n), 12, '0')"
+		hex = "lpad(to_hex(" + n + "), 12, '0')"
 	}
 	return fmt.Sprintf("'01000000-000%d-7000-8000-' || %s", kind, hex)
 }
 
-// ago is the column so many seconds earlier.
+// recordID is the id of the nth copy of a record.
+func recordID(kind int, n int64) string {
+	return fmt.Sprintf("01000000-000%d-7000-8000-%012x", kind, n)
+}
+
+// ago is the column so much earlier: a day and a second for each run, or ten seconds for each, which is some weeks.
 func (c *cloner) ago(column string) string {
-	if c.postgres {
-		return "t." + column + " - interval '1 day' - s.n * interval '1 second'"
+	seconds := "(86400 + s.n)"
+	if c.incidents > 0 {
+		seconds = "(10 * s.n)"
 	}
-	return fmt.Sprintf("strftime('%%Y-%%m-%%d %%H:%%M:%%f000', t.%s, '-1 day', '-' || s.n || ' seconds')", column)
+	if c.postgres {
+		return "t." + column + " - " + seconds + " * interval '1 second'"
+	}
+	return fmt.Sprintf("strftime('%%Y-%%m-%%d %%H:%%M:%%f000', t.%s, '-' || %s || ' seconds')", column, seconds)
 }
 
 // renumbered is the text column with the number of the copy instead of the original's.
@@ -132,23 +148,39 @@ const (
 // history copies the run as it is, with all that it left behind.
 func (c *cloner) history(ctx context.Context, from, to int64) error {
 	of := func(column, id string) string { return "t." + column + " = '" + id + "'" }
+	incidents, incidentOf := of("id", c.incident), c.id(incidentID)
 	incident := map[string]string{"id": c.id(incidentID), "group_key": "'clone-' || s.n", "created_at": c.ago("created_at"), "updated_at": c.ago("updated_at"),
 		"status": "'resolved'", "resolved_at": c.ago("updated_at")}
-	alert := map[string]string{"id": c.id(alertID), "fingerprint": "'clone-' || s.n", "incident_id": c.id(incidentID), "delivery_id": c.id(deliveryID),
+	alert := map[string]string{"id": c.id(alertID), "fingerprint": "'clone-' || s.n", "delivery_id": c.id(deliveryID),
 		"created_at": c.ago("created_at"), "updated_at": c.ago("updated_at"), "status": "'resolved'"}
-	run := map[string]string{"id": c.id(runID), "delivery_id": c.id(deliveryID), "incident_id": c.id(incidentID), "created_at": c.ago("created_at")}
-	message := map[string]string{"id": c.id(messageID), "run_id": c.id(runID), "incident_id": c.id(incidentID), "created_at": c.ago("created_at")}
+	run := map[string]string{"id": c.id(runID), "delivery_id": c.id(deliveryID), "created_at": c.ago("created_at")}
+	message := map[string]string{"id": c.id(messageID), "run_id": c.id(runID), "created_at": c.ago("created_at")}
+	decision := map[string]string{"id": c.id(decisionID), "delivery_id": c.id(deliveryID), "created_at": c.ago("created_at")}
+	if c.incidents > 0 {
+		incidents += fmt.Sprintf(" AND s.n <= %d", c.incidents)
+		incidentOf = c.numbered(incidentID, fmt.Sprintf("(s.n - 1) %% %d + 1", c.incidents))
+		incident["status"] = "CASE WHEN s.n % 50 = 0 THEN 'open' WHEN s.n % 50 = 1 THEN 'acknowledged' WHEN s.n % 2 = 0 THEN 'closed' ELSE 'resolved' END"
+		incident["severity"] = "CASE s.n % 4 WHEN 0 THEN 'critical' WHEN 1 THEN 'error' WHEN 2 THEN 'warning' ELSE 'info' END"
+		incident["host"], incident["title"] = "'host-' || s.n % 500", "'Disk ' || s.n % 40 || ' is full on host-' || s.n % 500"
+		alert["severity"], alert["host"] = incident["severity"], incident["host"]
+		run["status"] = "CASE WHEN s.n % 20 = 0 THEN 'failed' WHEN s.n % 20 = 1 THEN 'partial' ELSE 'completed' END"
+		run["error"] = "CASE WHEN s.n % 20 = 0 THEN 'tell: the receiver of host-' || s.n % 500 || ' answered 503' ELSE '' END"
+		message["status"] = "CASE WHEN s.n % 20 = 0 THEN 'failed' ELSE 'sent' END"
+	}
+	for _, r := range []map[string]string{alert, run, message, decision} {
+		r["incident_id"] = incidentOf
+	}
 	for _, t := range []struct {
 		name, where string
 		change      map[string]string
 	}{
 		{"deliveries", of("id", c.delivery), map[string]string{"id": c.id(deliveryID), "received_at": c.ago("received_at")}},
-		{"incidents", of("id", c.incident), incident},
+		{"incidents", incidents, incident},
 		{"alerts", of("id", c.alert), alert},
 		{"runs", of("id", c.run), run},
 		{"stage_executions", of("run_id", c.run), map[string]string{"run_id": c.id(runID)}},
 		{"run_events", of("run_id", c.run), map[string]string{"run_id": c.id(runID)}},
-		{"decisions", of("delivery_id", c.delivery), map[string]string{"id": c.id(decisionID), "delivery_id": c.id(deliveryID), "created_at": c.ago("created_at")}},
+		{"decisions", of("delivery_id", c.delivery), decision},
 		{"notification_messages", of("run_id", c.run), message},
 		{"notification_attempts", "t.message_id IN (SELECT id FROM notification_messages WHERE run_id = '" + c.run + "')", map[string]string{"message_id": c.id(messageID)}},
 	} {

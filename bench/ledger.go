@@ -77,6 +77,7 @@ func (l *ledger) latencies(first int64, until []atomic.Int64) quantiles {
 type quantiles struct {
 	P50 float64 `json:"p50_ms"`
 	P90 float64 `json:"p90_ms"`
+	P95 float64 `json:"p95_ms"`
 	P99 float64 `json:"p99_ms"`
 }
 
@@ -88,5 +89,5 @@ func quantilesOf(all []time.Duration) quantiles {
 	at := func(share float64) float64 {
 		return float64(all[int(share*float64(len(all)-1))].Microseconds()) / 1000
 	}
-	return quantiles{at(0.50), at(0.90), at(0.99)}
+	return quantiles{at(0.50), at(0.90), at(0.95), at(0.99)}
 }

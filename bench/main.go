@@ -7,10 +7,10 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -47,8 +47,9 @@ func main() {
 	flag.StringVar(&o.store, "store", "", "sqlite or postgres only")
 	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders and a heap profile of each store")
 	flag.BoolVar(&o.scale, "scale", false, "measure a large store and a long queue instead of the road; takes many minutes and some 10 GB")
-	flag.Int64Var(&o.stored, "stored", 0, "with -scale and -graphql: runs in the large store (1,000,000 and 100,000)")
 	flag.IntVar(&o.waiting, "waiting", 0, "measure the memory of this many runs that wait for a receiver that is away, instead of the road")
+	flag.Int64Var(&o.stored, "stored", 0, "with -scale, -graphql and -pages: runs in the large store (1,000,000, else 100,000)")
+	flag.BoolVar(&o.pages, "pages", false, "measure the pages of the admin instead of the road: over many stored runs, beside their SQL alone")
 	flag.Int64Var(&o.queued, "queued", 100_000, "with -scale: runs in the queue")
 	flag.BoolVar(&o.graphql, "graphql", false, "measure GraphQL instead of the road: a list over many stored runs, and a thousand subscribers")
 	flag.Parse()
@@ -68,6 +69,7 @@ type options struct {
 	short, json    bool
 	store, profile string
 	scale, graphql bool
+	pages          bool
 	stored, queued int64
 	waiting        int
 }
@@ -120,62 +122,44 @@ func run(ctx context.Context, o options) error {
 		Time: time.Now().UTC().Truncate(time.Second), Go: runtime.Version(), CPUs: runtime.NumCPU(), OthersLoad: others,
 		Revision: revision(ctx), LoadSeconds: p.load.Seconds(), BinaryMB: float64(info.Size()) / 1e6,
 	}
-	var scales []scaleReport
-	var graphs []graphReport
-	var waitings []waitingReport
-	for _, store := range []string{sqlite, postgres} {
-		if o.store != "" && o.store != store {
-			continue
-		}
-		say(o, store)
-		b := &bench{plan: p, store: store, dir: dir, binary: binary, profile: o.profile}
-		if o.graphql {
-			g, err := b.graphql(ctx, cmp.Or(o.stored, 100_000))
-			if err != nil {
-				return fmt.Errorf("%s: %w", store, err)
+	stores := func(yield func(*bench) bool) {
+		for _, store := range []string{sqlite, postgres} {
+			if o.store != "" && o.store != store {
+				continue
 			}
-			graphs = append(graphs, *g)
-			continue
-		}
-		if o.scale {
-			s, err := b.scale(ctx, cmp.Or(o.stored, 1_000_000), o.queued)
-			if err != nil {
-				return fmt.Errorf("%s: %w", store, err)
+			say(o, store)
+			if !yield(&bench{plan: p, store: store, dir: dir, binary: binary, profile: o.profile}) {
+				return
 			}
-			scales = append(scales, *s)
-			continue
 		}
-		if o.waiting > 0 {
-			w, err := b.waiting(ctx, o.waiting)
-			if err != nil {
-				return fmt.Errorf("%s: %w", store, err)
-			}
-			waitings = append(waitings, *w)
-			continue
-		}
-		s, err := b.run(ctx)
+	}
+	switch {
+	case o.graphql:
+		return measureAll(o, stores, printGraph, func(b *bench) (*graphReport, error) { return b.graphql(ctx, cmp.Or(o.stored, 100_000)) })
+	case o.scale:
+		return measureAll(o, stores, printScale, func(b *bench) (*scaleReport, error) { return b.scale(ctx, cmp.Or(o.stored, 1_000_000), o.queued) })
+	case o.waiting > 0:
+		return measureAll(o, stores, printWaiting, func(b *bench) (*waitingReport, error) { return b.waiting(ctx, o.waiting) })
+	case o.pages:
+		return measureAll(o, stores, printPages, func(b *bench) (*pagesReport, error) { return b.admin(ctx, cmp.Or(o.stored, 100_000)) })
+	}
+	return measureAll(o, stores, func(o options, all []storeReport) error {
+		r.Stores = all
+		return errors.Join(r.write(o), r.lost())
+	}, func(b *bench) (*storeReport, error) { return b.run(ctx) })
+}
+
+// measureAll measures every store and prints what was found.
+func measureAll[T any](o options, stores iter.Seq[*bench], print func(options, []T) error, measure func(*bench) (*T, error)) error {
+	var all []T
+	for b := range stores {
+		t, err := measure(b)
 		if err != nil {
-			return fmt.Errorf("%s: %w", store, err)
+			return fmt.Errorf("%s: %w", b.store, err)
 		}
-		r.Stores = append(r.Stores, *s)
+		all = append(all, *t)
 	}
-	if o.graphql {
-		return printGraph(o, graphs)
-	}
-	if o.scale {
-		return printScale(o, scales)
-	}
-	if o.waiting > 0 {
-		return printWaiting(o, waitings)
-	}
-	if o.json {
-		encoder := json.NewEncoder(os.Stdout)
-		encoder.SetIndent("", "  ")
-		err = encoder.Encode(r)
-	} else {
-		err = r.print(os.Stdout)
-	}
-	return errors.Join(err, r.lost())
+	return print(o, all)
 }
 
 func say(o options, text string) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -50,6 +52,15 @@ func (r *storeReport) count(l *ledger, unknown int) {
 		}
 	}
 	r.Lost, r.Duplicates, r.Unknown = l.missing(), int(l.duplicates.Load()), unknown
+}
+
+func (r *report) write(o options) error {
+	if !o.json {
+		return r.print(os.Stdout)
+	}
+	encoder := json.NewEncoder(os.Stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(r)
 }
 
 // lost is an error if anything that was accepted did not arrive.

@@ -69,7 +69,7 @@ func (b *bench) scale(ctx context.Context, stored, queued int64) (_ *scaleReport
 	if err := server.Stop(); err != nil {
 		return nil, err
 	}
-	c, err := b.history(ctx, url, stored)
+	c, err := b.history(ctx, &cloner{}, url, ledgerSize, stored)
 	if err != nil {
 		return nil, err
 	}

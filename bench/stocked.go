@@ -49,7 +49,7 @@ func (b *bench) stock(ctx context.Context, runs int64, env ...string) (_ *stocke
 	if err := s.Stop(); err != nil {
 		return nil, err
 	}
-	c, err := b.history(ctx, s.databaseURL, runs)
+	c, err := b.history(ctx, &cloner{}, s.databaseURL, ledgerSize, runs)
 	if err != nil {
 		return nil, err
 	}
@@ -69,16 +69,15 @@ func (s *stocked) close() error {
 	return errors.Join(err, s.drop())
 }
 
-// history fills the store with copies of its newest run.
-func (b *bench) history(ctx context.Context, databaseURL string, runs int64) (*cloner, error) {
-	c := &cloner{}
+// history fills the store with copies of its newest run, numbered from first on. The caller closes the cloner.
+func (b *bench) history(ctx context.Context, c *cloner, databaseURL string, first, runs int64) (*cloner, error) {
 	if err := c.open(databaseURL); err != nil {
 		return nil, err
 	}
 	err := c.original(ctx)
 	if err == nil {
 		say(options{}, fmt.Sprintf("%s: storing %d runs", b.store, runs))
-		err = c.all(ctx, c.history, ledgerSize, runs)
+		err = c.all(ctx, c.history, first, runs)
 	}
 	if err != nil {
 		return nil, errors.Join(err, c.db.Close())

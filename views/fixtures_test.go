@@ -165,6 +165,7 @@ func pages() map[string]templ.Component {
 	resolved.Status, resolved.ResolvedAt, resolved.AcknowledgedBy, resolved.AcknowledgedAt, resolved.Runs, resolved.Alerts = "resolved", later(time.Hour), "ada", later(time.Minute), nil, nil
 	panel := views.Panel{RunID: head.ID, Stage: stages[1], Output: `{"a": 12345678901234567890}`, Config: `{"channel": "x"}`, Notes: []string{hostile}, Inputs: []views.PanelInput{{Name: "ingest", JSON: "{}"}}, Lines: logEntries[1:]}
 	return map[string]templ.Component{
+		"components":      views.Components(at),
 		"login":           views.Login(views.LoginPage{Next: "/admin/runs"}),
 		"login-refused":   views.Login(views.LoginPage{Name: hostile, Error: "The name or the password is wrong."}),
 		"setup":           views.Setup(views.SetupPage{Token: "t", Problem: "The password is too short."}),

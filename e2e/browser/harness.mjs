@@ -3,6 +3,7 @@
 import assert from "node:assert/strict"
 import { spawn, spawnSync } from "node:child_process"
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { once } from "node:events"
 import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -63,6 +64,16 @@ export async function serve(env = {}) {
       return text ? JSON.parse(text) : null
     },
   }
+}
+
+// components starts the page with the parts of the design system.
+export async function components() {
+  const child = spawn(join(root, "bin/components"))
+  const ended = new Promise(resolve => child.on("exit", resolve))
+  ends.unshift(async () => { child.kill("SIGTERM"); await ended })
+  child.stderr.pipe(process.stderr)
+  const [said] = await once(child.stdout.setEncoding("utf8"), "data")
+  return { url: new URL(said.trim()).origin }
 }
 
 let browser

@@ -2,7 +2,7 @@
 // in the console. Pictures of each at 1440 and 390 px.
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import { audit, conforms, serve, setUp, shot, validate, visit } from "./harness.mjs"
+import { audit, components, conforms, serve, setUp, shot, validate, visit } from "./harness.mjs"
 
 let server, state
 const pages = [["login", "/login"]]
@@ -36,10 +36,11 @@ before(async () => {
   )
 })
 
-for (const look of [
+const looks = [
   { name: "light", width: 1440 }, { name: "dark", width: 1440, dark: true },
   { name: "phone", width: 390, height: 844 }, { name: "phone-dark", width: 390, height: 844, dark: true }, { name: "narrow", width: 320, height: 640 },
-]) {
+]
+for (const look of looks) {
   test(`pages, ${look.name}`, async () => {
     const page = await visit(server, { ...look, state })
     for (const [name, path] of pages) {
@@ -54,8 +55,23 @@ for (const look of [
   })
 }
 
+test("the parts of the design system", async () => {
+  const parts = await components()
+  for (const look of looks) {
+    const page = await visit(parts, look)
+    await page.goto("/")
+    await page.getByRole("button", { name: "Open a dialog" }).waitFor()
+    await audit(page, `components, ${look.name}`)
+    if (look.name === "light") await validate(page, "/")
+    await shot(page, `components-${look.name}`)
+    await page.getByRole("button", { name: "Open a dialog" }).click()
+    await audit(page, `a dialog, ${look.name}`)
+    await page.done()
+  }
+})
+
 test("the Nu HTML checker finds no error", () => {
-  assert.equal(conforms(), pages.length)
+  assert.equal(conforms(), pages.length + 1)
 })
 
 test("the first load is under 100 KB compressed", async () => {
