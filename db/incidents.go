@@ -63,6 +63,38 @@ func (s *Store) Incidents(ctx context.Context, f IncidentFilter) (Connection[Inc
 	return list(ctx, q, &incs, f.Page, "created_at", func(i *Incident) (time.Time, string) { return i.CreatedAt, i.ID })
 }
 
+// UrgentIncidents returns incidents of a status, the most severe first, of these the oldest.
+func (s *Store) UrgentIncidents(ctx context.Context, status IncidentStatus, limit int) ([]Incident, error) {
+	var urgent []Incident
+	for _, severity := range []Severity{SeverityCritical, SeverityError, SeverityWarning, SeverityInfo} { // each ends at its limit in the index
+		var incs []Incident
+		err := s.read.NewSelect().Model(&incs).Where("status = ?", status).Where("severity = ?", severity).
+			Order("created_at", "id").Limit(int64(limit - len(urgent))).Scan(ctx)
+		if err != nil {
+			return nil, wrap(err, "list urgent incidents")
+		}
+		if urgent = append(urgent, incs...); len(urgent) == limit {
+			break
+		}
+	}
+	return urgent, nil
+}
+
+// CountIncidentsBySeverity counts the incidents of a status.
+func (s *Store) CountIncidentsBySeverity(ctx context.Context, status IncidentStatus) (map[Severity]int, error) {
+	var rows []struct {
+		Severity Severity
+		N        int
+	}
+	err := s.read.NewSelect().Model((*Incident)(nil)).Column("severity").ColumnExpr("count(*) AS n").
+		Where("status = ?", status).Group("severity").Scan(ctx, &rows)
+	counts := make(map[Severity]int, len(rows))
+	for _, r := range rows {
+		counts[r.Severity] = r.N
+	}
+	return counts, wrap(err, "count incidents by severity")
+}
+
 // CountIncidents counts what [Store.Incidents] lists on all pages.
 func (s *Store) CountIncidents(ctx context.Context, f IncidentFilter) (int, error) {
 	n, err := f.apply(s.read.NewSelect().Model((*Incident)(nil))).Count(ctx)

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -236,6 +238,34 @@ func TestIncidentsAndAlertsAreFiltered(t *testing.T) {
 		}
 		if found := value(s.Deliveries(ctx, db.DeliveryFilter{Definition: "demo"}))(t).Items; len(found) != 0 {
 			t.Errorf("deliveries for a definition: %+v", found)
+		}
+	})
+}
+
+func TestUrgentIncidents(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, s *db.Store) {
+		ctx := t.Context()
+		var all []db.Incident
+		for i, severity := range []db.Severity{db.SeverityInfo, db.SeverityCritical, db.SeverityWarning, db.SeverityCritical, db.SeverityCritical} {
+			inc := newIncident(fmt.Sprint("db", i))
+			inc.Severity, inc.CreatedAt = severity, at.Add(-time.Duration(i)*time.Hour)
+			all = append(all, inc)
+		}
+		all[4].Status = db.IncidentAcknowledged
+		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, all) }))
+		for limit, want := range map[int][]int{1: {3}, 3: {3, 1, 2}, 9: {3, 1, 2, 0}} {
+			var got []int
+			for _, inc := range value(s.UrgentIncidents(ctx, db.IncidentOpen, limit))(t) {
+				got = append(got, slices.IndexFunc(all, func(i db.Incident) bool { return i.ID == inc.ID }))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("the %d most urgent: %v, want %v", limit, got, want)
+			}
+		}
+		counts := value(s.CountIncidentsBySeverity(ctx, db.IncidentOpen))(t)
+		if want := map[db.Severity]int{db.SeverityCritical: 2, db.SeverityWarning: 1, db.SeverityInfo: 1}; !maps.Equal(counts, want) {
+			t.Errorf("counted %v", counts)
 		}
 	})
 }

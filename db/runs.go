@@ -179,6 +179,15 @@ func (s *Store) OutlivedRuns(ctx context.Context, limit int) ([]Run, error) {
 	return runs, wrap(err, "read runs that outlived their parent")
 }
 
+// LateRuns returns the runs of a status that were accepted before a moment, the oldest first, without their
+// payloads.
+func (s *Store) LateRuns(ctx context.Context, status RunStatus, before time.Time, limit int) ([]Run, error) {
+	var runs []Run
+	err := s.read.NewSelect().Model(&runs).ExcludeColumn("payload").Where("status = ?", status).
+		Where("created_at < ?", before).Order("created_at", "id").Limit(int64(limit)).Scan(ctx)
+	return runs, wrap(err, "read late runs")
+}
+
 // UnfinishedCount counts the runs that have not ended.
 func (s *Store) UnfinishedCount(ctx context.Context) (pending, running int, err error) {
 	var rows []struct {

@@ -164,6 +164,34 @@ func (e *Engine) usersOf(ctx context.Context, uses func(node gjson.Result) bool)
 	}
 }
 
+// ReachesPeople reports whether an active definition has a notify node whose channel, or own driver, is more
+// than the console and is not in trouble.
+func (e *Engine) ReachesPeople(ctx context.Context) (bool, error) {
+	channels, err := e.store.Channels(ctx)
+	if err != nil {
+		return false, err
+	}
+	states, err := e.store.ChannelStates(ctx)
+	if err != nil {
+		return false, err
+	}
+	usable := map[string]bool{}
+	for _, c := range channels {
+		state := states[c.Name]
+		usable[c.Name] = c.IsActive && c.Driver != "console" && (state == nil || state.State == db.ChannelOK)
+	}
+	users, err := e.usersOf(ctx, func(node gjson.Result) bool {
+		if node.Get("type").String() != "notify" {
+			return false
+		}
+		if driver := node.Get("config.driver").String(); driver != "" && driver != "console" {
+			return true
+		}
+		return !node.Get("config.driver").Exists() && usable[node.Get("config.channel").String()]
+	})
+	return len(users) > 0, err
+}
+
 // ChannelKinds are the drivers that a channel can have.
 func (e *Engine) ChannelKinds() []drivers.Kind[notify.Driver] { return e.o.Notify.All() }
 

@@ -104,6 +104,9 @@ func waitsFor(r *db.Run, newest map[string]db.StageExecution) (what string, sinc
 			rank, what, since = 1, fmt.Sprintf("%s (%s): %s", s.NodeID, s.NodeType, s.Errors[0]), r.StartedAt
 		case s.Status == db.StageRetrying && rank < 1:
 			rank, what, since = 1, fmt.Sprintf("attempt %d of %s (%s) at %s", s.Attempt+1, s.NodeID, s.NodeType, s.NotBefore.UTC().Format(time.RFC3339)), s.FinishedAt
+			if len(s.Errors) > 0 {
+				what += "; the last one failed: " + s.Errors[0]
+			}
 		}
 	}
 	return what, since

@@ -107,6 +107,37 @@ type Status struct {
 // stuckAfter is how long a run may be pending before nobody seems to work.
 const stuckAfter = time.Minute
 
+// lateAfter is how long a run may be under way before somebody should look at it: longer than a node may take.
+const lateAfter = 10 * time.Minute
+
+// LateRun is a run that has been under way for longer than it should.
+type LateRun struct {
+	db.Run
+	WaitingFor   string
+	WaitingSince time.Time
+}
+
+// LateRuns returns runs that nobody has started for a minute, and runs that have not ended after ten, the oldest
+// of each first, at most limit of each.
+func (e *Engine) LateRuns(ctx context.Context, limit int) ([]LateRun, error) {
+	at := now()
+	runs, err := e.store.LateRuns(ctx, db.RunPending, at.Add(-stuckAfter), limit)
+	if err != nil {
+		return nil, err
+	}
+	working, err := e.store.LateRuns(ctx, db.RunRunning, at.Add(-lateAfter), limit)
+	if err != nil {
+		return nil, err
+	}
+	runs = append(runs, working...)
+	results, err := e.Results(ctx, runs)
+	late := make([]LateRun, len(results))
+	for i, r := range results {
+		late[i] = LateRun{Run: runs[i], WaitingFor: *r.WaitingFor, WaitingSince: *r.WaitingSince}
+	}
+	return late, err
+}
+
 // Status asks the store how the installation is.
 func (e *Engine) Status(ctx context.Context) (s Status, err error) {
 	s.Database = e.store.Dialect()

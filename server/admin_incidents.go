@@ -57,7 +57,7 @@ func incidentRows(incidents []db.Incident) []views.IncidentRow {
 	rows := make([]views.IncidentRow, len(incidents))
 	for i, inc := range incidents {
 		rows[i] = views.IncidentRow{
-			ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Host: inc.Host,
+			ID: inc.ID, Status: string(inc.Status), Severity: string(inc.Severity), Title: inc.Title, Host: inc.Host, Summary: inc.Summary,
 			Alerts: inc.AlertCount, Firing: inc.FiringCount, StartedAt: inc.StartedAt, By: inc.AcknowledgedBy,
 		}
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -15,7 +16,6 @@ import (
 func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	page := views.OverviewPage{Page: s.frame(w, r, "overview", "Overview"), Webhook: s.webhook(r)}
-	open := []db.IncidentStatus{db.IncidentOpen}
 	day := db.RunFilter{Status: []db.RunStatus{db.RunFailed}, CreatedAfter: time.Now().UTC().Add(-24 * time.Hour)}
 	var err error
 	count := func(into *int, n int, e error) {
@@ -24,13 +24,13 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 			err = e
 		}
 	}
-	incidents := func(into *int, f db.IncidentFilter) {
-		n, e := s.store.CountIncidents(ctx, f)
-		count(into, n, e)
+	open, e := s.store.CountIncidentsBySeverity(ctx, db.IncidentOpen)
+	for _, severity := range severities {
+		page.OpenIncidents += open[severity]
+		page.BySeverity = append(page.BySeverity, views.SeverityCount{Severity: string(severity), Count: open[severity]})
 	}
-	incidents(&page.OpenIncidents, db.IncidentFilter{Status: open})
-	incidents(&page.Critical, db.IncidentFilter{Status: open, Severity: db.SeverityCritical})
-	incidents(&page.Acknowledged, db.IncidentFilter{Status: []db.IncidentStatus{db.IncidentAcknowledged}})
+	acknowledged, more := s.store.CountIncidents(ctx, db.IncidentFilter{Status: []db.IncidentStatus{db.IncidentAcknowledged}})
+	count(&page.Acknowledged, acknowledged, errors.Join(e, more))
 	failed, e := s.store.CountRuns(ctx, day)
 	count(&page.FailedDay, failed, e)
 	all, e := s.engine.Status(ctx)
@@ -47,11 +47,20 @@ func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 
-	list, err := s.store.Incidents(ctx, db.IncidentFilter{Status: open, Page: db.Page{First: 10}})
+	urgent, err := s.store.UrgentIncidents(ctx, db.IncidentOpen, 10)
 	if err != nil {
 		return err
 	}
-	page.Incidents = incidentRows(list.Items)
+	page.Incidents = incidentRows(urgent)
+	late, err := s.engine.LateRuns(ctx, 5)
+	if err != nil {
+		return err
+	}
+	for _, run := range late {
+		page.Late = append(page.Late, views.LateRow{
+			RunRow: runRowOf(&run.Run), WaitingFor: run.WaitingFor, WaitingSince: run.WaitingSince,
+		})
+	}
 	day.Page = db.Page{First: 5}
 	if page.Failed, err = s.runRows(ctx, day); err != nil {
 		return err

@@ -21,14 +21,8 @@ func (s *Server) fillHealth(r *http.Request, page *views.OverviewPage) error {
 		return err
 	}
 	reaching := slices.DeleteFunc(slices.Clone(channels), func(c db.Channel) bool { return !c.IsActive || c.Driver == "console" })
-	if len(reaching) == 0 {
-		page.Troubles = append(page.Troubles, views.Trouble{
-			Tone: views.ToneBad, Icon: "bell-off", Text: "Alerts go nowhere",
-			Detail: "No active channel reaches a person: the console only writes into the server's log.", URL: "/admin/settings", Link: "Settings",
-		})
-	}
-	for _, trouble := range []func(context.Context) ([]views.Trouble, error){s.failingChannels, s.silentSources, s.unmatched} {
-		found, err := trouble(ctx)
+	for _, trouble := range []func(*http.Request) ([]views.Trouble, error){s.nobodyTold, s.failingChannels, s.silentSources, s.unmatched} {
+		found, err := trouble(r)
 		if err != nil {
 			return err
 		}
@@ -41,8 +35,23 @@ func (s *Server) fillHealth(r *http.Request, page *views.OverviewPage) error {
 	return err
 }
 
-func (s *Server) failingChannels(ctx context.Context) (list []views.Trouble, err error) {
-	states, err := s.store.ChannelStates(ctx)
+func (s *Server) nobodyTold(r *http.Request) ([]views.Trouble, error) {
+	reaches, err := s.engine.ReachesPeople(r.Context())
+	if err != nil || reaches {
+		return nil, err
+	}
+	return []views.Trouble{{
+		Tone: views.ToneBad, Icon: "bell-off", Text: "Alerts go nowhere",
+		Detail: "No active definition has a notify node with a channel that works and reaches a person: the console only writes into the server's log.", URL: "/admin/settings", Link: "Channels",
+	}}, nil
+}
+
+func (s *Server) failingChannels(r *http.Request) (list []views.Trouble, err error) {
+	states, err := s.store.ChannelStates(r.Context())
+	page, link := func(string) string { return "/admin/notifications?status=failed" }, "Messages"
+	if may(r, "GET /admin/settings/channels/{name}/") {
+		page, link = views.ChannelURL, "Mend it"
+	}
 	for _, c := range states {
 		if c.State == db.ChannelOK {
 			continue
@@ -55,22 +64,22 @@ func (s *Server) failingChannels(ctx context.Context) (list []views.Trouble, err
 			text = fmt.Sprintf("The channel %s refuses the messages of %s", c.Channel, c.Message)
 		}
 		list = append(list, views.Trouble{
-			Tone: views.ToneBad, Icon: "send", Text: text, Detail: c.Error, Since: c.Since, URL: "/admin/notifications?status=failed", Link: "Messages",
+			Tone: views.ToneBad, Icon: "send", Text: text, Detail: c.Error, Since: c.Since, URL: page(c.Channel), Link: link,
 		})
 	}
 	slices.SortFunc(list, func(a, b views.Trouble) int { return a.Since.Compare(b.Since) })
 	return list, err
 }
 
-func (s *Server) silentSources(ctx context.Context) (list []views.Trouble, err error) {
-	sources, err := s.store.Sources(ctx)
+func (s *Server) silentSources(r *http.Request) (list []views.Trouble, err error) {
+	sources, err := s.store.Sources(r.Context())
 	for _, src := range sources {
 		if src.SilentSince.IsZero() {
 			continue
 		}
 		list = append(list, views.Trouble{
 			Tone: views.ToneBad, Icon: "radio", Text: fmt.Sprintf("The source %s is silent", src.Name), Since: src.SilentSince,
-			Detail: fmt.Sprintf("Something is expected every %v.", time.Duration(src.ExpectEvery)*time.Second), URL: "/admin/deliveries?source=" + src.Name, Link: "Deliveries",
+			Detail: fmt.Sprintf("Something is expected every %v.", time.Duration(src.ExpectEvery)*time.Second), URL: views.SourceURL(src.Name), Link: "Source",
 		})
 	}
 	return list, err
@@ -80,7 +89,8 @@ func (s *Server) silentSources(ctx context.Context) (list []views.Trouble, err e
 const unmatchedShown = 5
 
 // unmatched are the newest changes of incidents of the last day that no definition wanted.
-func (s *Server) unmatched(ctx context.Context) (list []views.Trouble, err error) {
+func (s *Server) unmatched(r *http.Request) (list []views.Trouble, err error) {
+	ctx := r.Context()
 	decisions, err := s.store.Decisions(ctx, db.DecisionFilter{Outcome: db.DecisionNoRoute, Page: db.Page{First: unmatchedShown}})
 	if err != nil {
 		return nil, err

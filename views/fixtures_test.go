@@ -27,7 +27,7 @@ var runRows = []views.RunRow{
 
 var incidentRows = []views.IncidentRow{
 	{ID: "inc-1", Status: "open", Severity: "critical", Title: hostile, Host: "db-1", Alerts: 3, Firing: 2, StartedAt: at},
-	{ID: "inc-2", Status: "acknowledged", Severity: "warning", Title: "Load on web-2", Host: "web-2", Alerts: 1, Firing: 1, StartedAt: at, By: "grace"},
+	{ID: "inc-2", Status: "acknowledged", Severity: "warning", Title: "Load on web-2", Host: "web-2", Summary: "Load of 12 on web-2", Alerts: 1, Firing: 1, StartedAt: at, By: "grace"},
 }
 
 var head = views.RunHead{
@@ -171,7 +171,7 @@ func pages() map[string]templ.Component {
 		"setup":           views.Setup(views.SetupPage{Token: "t", Problem: "The password is too short."}),
 		"error":           views.ErrorPage(views.Page{Title: "Not Found"}, 404, hostile),
 		"error-signed-in": views.ErrorPage(frame("runs", "Not Found"), 404, hostile),
-		"overview": views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), OpenIncidents: 2, Critical: 1, Running: 1, Pending: 2, FailedDay: 1, Incidents: incidentRows, Failed: runRows[1:], Latest: runRows,
+		"overview": views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), OpenIncidents: 2, BySeverity: []views.SeverityCount{{Severity: "critical", Count: 1}, {Severity: "error"}, {Severity: "warning", Count: 1}}, Late: []views.LateRow{{RunRow: runRows[0], WaitingFor: hostile, WaitingSince: at}}, Running: 1, Pending: 2, FailedDay: 1, Incidents: incidentRows, Failed: runRows[1:], Latest: runRows,
 			System: views.SystemFacts{Version: "0.1.0", Database: "postgres", Executors: 3, Retrying: 2, Stuck: 1, Bytes: 1_234_000_000, OldestID: "run-1", OldestName: hostile, OldestAt: at}}),
 		"overview-empty":    views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), Webhook: "http://localhost/webhooks/alertmanager"}),
 		"runs":              views.Runs(views.RunsPage{Page: flashed, Query: hostile, Status: "failed", Definition: "disk", Rows: runRows, Pager: views.Pager{Newer: "/admin/runs?before=a", Older: "/admin/runs?after=b"}, New: 5, Incident: "inc-1", Self: "/admin/runs?q=x", Poll: "/admin/runs?rows=a", Filtered: true}),
