@@ -18,6 +18,11 @@ func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out i
 	if err != nil {
 		return err
 	}
+	if dryRun {
+		if err := s.check(ctx, files); err != nil {
+			return err
+		}
+	}
 	var problems []error
 	channels := true
 	for _, path := range engine.FileOrder(files) {
@@ -42,6 +47,22 @@ func (s remote) apply(ctx context.Context, dir string, prune, dryRun bool, out i
 	return s.prune(ctx, files, dryRun, out)
 }
 
+// check asks whether the files can be saved, as a set: they may name each other.
+func (s remote) check(ctx context.Context, files map[string]engine.AppliedFile) error {
+	set := map[string]engine.AppliedFile{}
+	for path, f := range files {
+		set[filepath.Base(path)] = f
+	}
+	var answer struct{ Problems engine.FileProblems }
+	if _, err := s.call(ctx, http.MethodPost, "/orchestration/validate/", map[string]any{"files": set}, &answer); err != nil {
+		return err
+	}
+	if len(answer.Problems) > 0 {
+		return answer.Problems
+	}
+	return nil
+}
+
 func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool) (string, error) {
 	kind, path, body := "definition "+f.Name, "/orchestration/definitions/"+url.PathEscape(f.Name)+"/", map[string]any{"config": f.Config}
 	switch f.Kind() {
@@ -62,15 +83,7 @@ func (s remote) applyOne(ctx context.Context, f engine.AppliedFile, dryRun bool)
 		}
 	}
 	if dryRun {
-		if f.Kind() != engine.FileDefinition {
-			return kind + " would be saved", nil
-		}
-		var v engine.Validation
-		_, err := s.call(ctx, http.MethodPost, path+"validate/", map[string]any{"config": f.Config}, &v)
-		if err == nil && !v.Valid {
-			err = fmt.Errorf("%s: %s", v.Errors[0].Path, v.Errors[0].Message)
-		}
-		return kind + " would be saved", err
+		return kind + " would be saved", nil
 	}
 	if f.Description != nil {
 		body["description"] = *f.Description

@@ -40,6 +40,14 @@ func schedulesCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if list.Count == 0 {
+				text := "No definition has a schedule."
+				if name != "" {
+					text = fmt.Sprintf("The definition %s has no schedule.", name)
+				}
+				_, err = fmt.Fprintln(c.Root().Writer, text)
+				return err
+			}
 			return printSchedules(c.Root().Writer, list.Schedules)
 		},
 	}

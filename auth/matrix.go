@@ -31,6 +31,7 @@ var matrix = map[string]Scope{
 	"DELETE /orchestration/definitions/{name}/":        Edit,
 	"POST /orchestration/definitions/{name}/validate/": Read,
 	"POST /orchestration/definitions/{name}/execute/":  Operate,
+	"POST /orchestration/validate/":                    Read,
 	"GET /schemas/pipeline-1.0.json":                   Authenticated,
 	"GET /orchestration/schedules/":                    Read,
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,15 +26,15 @@ import (
 // channel if it has the key driver, else a definition.
 // The name is the key name, else the file's name without its ending.
 type AppliedFile struct {
-	Name        string            `json:"name"`
-	Driver      string            `json:"driver"`
-	Config      json.RawMessage   `json:"config"`
-	Description *string           `json:"description"`
-	Tags        map[string]string `json:"tags"`
-	IsActive    *bool             `json:"is_active"`
-	Message     string            `json:"message"`
-	ExpectEvery *int              `json:"expect_every_seconds"`
-	Grace       *int              `json:"grace_seconds"`
+	Name        string            `json:"name,omitempty"`
+	Driver      string            `json:"driver,omitempty"`
+	Config      json.RawMessage   `json:"config,omitempty"`
+	Description *string           `json:"description,omitempty"`
+	Tags        map[string]string `json:"tags,omitempty"`
+	IsActive    *bool             `json:"is_active,omitempty"`
+	Message     string            `json:"message,omitempty"`
+	ExpectEvery *int              `json:"expect_every_seconds,omitempty"`
+	Grace       *int              `json:"grace_seconds,omitempty"`
 }
 
 // Kinds of files.
@@ -62,8 +63,12 @@ func (e *Engine) Apply(ctx context.Context, dir string, prune, dryRun bool, acto
 	if err != nil {
 		return err
 	}
-	if err := e.checkFiles(ctx, files); err != nil {
+	problems, err := e.CheckFiles(ctx, files)
+	if err != nil {
 		return err
+	}
+	if len(problems) > 0 {
+		return problems
 	}
 	keep := map[string]bool{}
 	for _, path := range FileOrder(files) {
@@ -118,16 +123,42 @@ func FileOrder(files map[string]AppliedFile) []string {
 	return order
 }
 
-// checkFiles checks all files before anything is written, as if what they hold existed already.
-func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) error {
+// FileProblem is why a file of a set cannot be applied.
+type FileProblem struct {
+	File   string             `json:"file"`
+	Error  string             `json:"error"`
+	Issues []definition.Issue `json:"errors,omitempty"` // of a definition
+}
+
+// FileProblems is what is wrong with a set of files.
+type FileProblems []FileProblem
+
+func (list FileProblems) Error() string {
+	var lines []string
+	for _, p := range list {
+		for _, issue := range p.Issues {
+			lines = append(lines, fmt.Sprintf("%s: %s: %s", p.File, cmp.Or(issue.Path, "/"), issue.Message))
+		}
+		if len(p.Issues) == 0 {
+			lines = append(lines, p.File+": "+p.Error)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// CheckFiles checks all files before anything is written, as if what they hold existed already.
+func (e *Engine) CheckFiles(ctx context.Context, files map[string]AppliedFile) (problems FileProblems, err error) {
 	catalog, err := e.Catalog(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	paths := slices.Sorted(maps.Keys(files))
-	var problems []error
 	report := func(path string, err error) {
-		problems = append(problems, fmt.Errorf("%s: %w", filepath.Base(path), err))
+		p := FileProblem{File: filepath.Base(path), Error: fault.Of(err).Message}
+		if invalid, ok := errors.AsType[*InvalidError](err); ok {
+			p.Issues = invalid.Validation.Errors
+		}
+		problems = append(problems, p)
 	}
 	seen := map[string]string{}
 	for _, path := range paths {
@@ -136,6 +167,9 @@ func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) e
 			report(path, fault.New(fault.Invalid, "%s has a %s %q too.", filepath.Base(first), f.Kind(), f.Name))
 		}
 		seen[f.Kind()+f.Name] = path
+		if err := checkName(f.Name); err != nil && f.Kind() != FileSource { // a source is checked as a whole
+			report(path, err)
+		}
 		if f.Kind() == FileSource {
 			if _, err := e.checkSource(db.Source{Name: f.Name}, f.source("")); err != nil {
 				report(path, err)
@@ -165,7 +199,7 @@ func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) e
 	for _, path := range paths {
 		if f := files[path]; f.Kind() == FileDefinition {
 			if err := e.findCallees(ctx, catalog, f.Config); err != nil {
-				return err
+				return nil, err
 			}
 			catalog.Name = f.Name
 			_, issues := definition.Check(f.Config, catalog)
@@ -174,7 +208,7 @@ func (e *Engine) checkFiles(ctx context.Context, files map[string]AppliedFile) e
 			}
 		}
 	}
-	return errors.Join(problems...)
+	return problems, nil
 }
 
 // ReadFiles reads the files of a directory for [Engine.Apply], by path.

@@ -25,8 +25,8 @@ const redacted = "[secret]"
 
 // SaveChannel creates or changes a channel. Secret text is sealed and replaced by a reference.
 func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel, bool, error) {
-	if !validName.MatchString(in.Name) {
-		return nil, false, about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name))
+	if err := checkName(in.Name); err != nil {
+		return nil, false, err
 	}
 	stored, err := e.store.Channel(ctx, in.Name)
 	if err != nil && (in.MustExist || !fault.Is(err, fault.NotFound)) {

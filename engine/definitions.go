@@ -18,8 +18,15 @@ import (
 	"penstock/fault"
 )
 
-// validName is what definitions and channels may be called.
+// validName is what definitions, channels and sources may be called.
 var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,254}$`)
+
+func checkName(name string) error {
+	if !validName.MatchString(name) {
+		return about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", name))
+	}
+	return nil
+}
 
 // Error says that the document is invalid and begins with the first problem.
 func (e *InvalidError) Error() string {
@@ -154,8 +161,8 @@ func about(field string, f *fault.Error) *fault.Error {
 
 // SaveDefinition creates or changes a definition. A configuration that differs makes a new version.
 func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error) {
-	if !validName.MatchString(in.Name) {
-		return nil, false, nil, about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", in.Name))
+	if err := checkName(in.Name); err != nil {
+		return nil, false, nil, err
 	}
 	save := db.DefinitionSave{
 		Name: in.Name, Description: in.Description, Tags: in.Tags, IsActive: in.IsActive, Message: in.Message,

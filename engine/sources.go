@@ -157,10 +157,9 @@ func (e *Engine) checkSource(s db.Source, in SourceInput) (db.Source, error) {
 	set(&s.ExpectEvery, in.ExpectEvery)
 	set(&s.Grace, in.Grace)
 	set(&s.IsActive, in.IsActive)
-	var err error
+	err := checkName(s.Name)
 	switch {
-	case !validName.MatchString(s.Name):
-		err = about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", s.Name))
+	case err != nil:
 	case s.Name == SourceSelf || s.Name == SourceCheck:
 		err = about("name", fault.New(fault.Invalid, "The name %q is for alerts of Penstock's own.", s.Name))
 	case s.Driver != "" && !slices.Contains(e.o.Sources.Names(), s.Driver):

@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"penstock/db"
@@ -20,6 +22,7 @@ func (s *Server) definitionRoutes() []route {
 		{"PUT /orchestration/definitions/{name}/", s.definitionPut},
 		{"DELETE /orchestration/definitions/{name}/", s.definitionDelete},
 		{"POST /orchestration/definitions/{name}/validate/", s.definitionValidate},
+		{"POST /orchestration/validate/", s.filesValidate},
 		{"POST /orchestration/definitions/{name}/execute/", s.definitionExecute},
 		{"GET /schemas/pipeline-1.0.json", s.definitionSchema},
 	}
@@ -181,6 +184,30 @@ func (s *Server) definitionValidate(w http.ResponseWriter, r *http.Request) erro
 		Name string `json:"name"`
 		engine.Validation
 	}{name, v})
+}
+
+// filesValidate checks a set of files that name each other, as penstock apply would.
+func (s *Server) filesValidate(w http.ResponseWriter, r *http.Request) error {
+	var body struct {
+		Files map[string]engine.AppliedFile `json:"files"`
+	}
+	if err := readJSON(w, r, &body); err != nil {
+		return err
+	}
+	for file, f := range body.Files {
+		if f.Name == "" {
+			f.Name = strings.TrimSuffix(file, path.Ext(file))
+			body.Files[file] = f
+		}
+	}
+	problems, err := s.engine.CheckFiles(r.Context(), body.Files)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, http.StatusOK, struct {
+		Valid    bool                `json:"valid"`
+		Problems engine.FileProblems `json:"problems"`
+	}{len(problems) == 0, append(engine.FileProblems{}, problems...)})
 }
 
 // definitionExecute starts a run and waits for it, 30 seconds if the caller does not say how long.

@@ -47,6 +47,11 @@ func ReadSchedules(ctx context.Context, store *db.Store, name string) (ScheduleL
 		}
 		filter.After = page.Cursors[len(page.Cursors)-1]
 	}
+	if name != "" && len(rows) == 0 {
+		if _, err := store.Definition(ctx, name); err != nil {
+			return ScheduleList{}, err
+		}
+	}
 	slices.SortFunc(rows, func(a, b db.Schedule) int {
 		return cmp.Or(cmp.Compare(a.DefinitionName, b.DefinitionName), cmp.Compare(a.Position, b.Position))
 	})
