@@ -47,7 +47,7 @@ func barePages(ctx context.Context, databaseURL string, n int) (pages []barePage
 		for _, run := range runs.Items {
 			ids = append(ids, run.ID)
 		}
-		if _, err := store.StagesByRun(ctx, ids); err != nil {
+		if _, err := store.StageSummariesByRun(ctx, ids); err != nil {
 			return nil, nil, err
 		}
 		if len(sent) != 2 || !runs.HasNext {
@@ -70,7 +70,8 @@ func bare(file string) error {
 	if err := json.Unmarshal(text, &plan); err != nil {
 		return err
 	}
-	driver, source, connections := "pgx", plan.DatabaseURL, 16
+	// Every page of a real list is another text, so a cache of prepared statements would help nobody.
+	driver, source, connections := "pgx", plan.DatabaseURL+"&default_query_exec_mode=simple_protocol", 16
 	if path, ok := strings.CutPrefix(plan.DatabaseURL, "sqlite:"); ok { // with the settings of the server's readers
 		driver, source, connections = "sqlite", "file:"+path+"?mode=ro&_pragma=query_only(1)&_pragma=cache_size(-8192)&_pragma=busy_timeout(2000)&_pragma=temp_store(2)", 4
 	}

@@ -85,6 +85,10 @@ func (b *bench) pages(ctx context.Context, s *stocked, r *graphReport) (err erro
 			return fmt.Errorf("page %d: %w", n, err)
 		}
 	}
+	if b.profile != "" {
+		stop := b.startProfile(ctx, s.Server)
+		defer func() { err = errors.Join(err, stop()) }()
+	}
 	for range 3 {
 		if err := r.GraphQL.read(b.load/3, s.PID(), viaGraphQL); err != nil {
 			return err

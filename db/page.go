@@ -62,6 +62,7 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	if backward {
 		order = "?TableAlias.? ASC, ?TableAlias.id ASC"
 	}
+	*items = make([]T, 0, limit+1)
 	if err := q.OrderExpr(order, col).Limit(int64(limit + 1)).Scan(ctx); err != nil {
 		return c, wrap(err, "list")
 	}

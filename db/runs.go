@@ -121,12 +121,25 @@ func (s *Store) Stages(ctx context.Context, runID string) ([]StageExecution, err
 
 // StagesByRun returns the stage executions of several runs, each by position and attempt.
 func (s *Store) StagesByRun(ctx context.Context, runIDs []string) (map[string][]StageExecution, error) {
-	var stages []StageExecution
-	err := s.read.NewSelect().Model(&stages).Where("run_id IN (?)", bun.List(runIDs)).
+	return s.stagesByRun(ctx, runIDs)
+}
+
+// StageSummariesByRun is StagesByRun without the outputs, which can be large.
+func (s *Store) StageSummariesByRun(ctx context.Context, runIDs []string) (map[string][]StageExecution, error) {
+	return s.stagesByRun(ctx, runIDs, "output")
+}
+
+func (s *Store) stagesByRun(ctx context.Context, runIDs []string, without ...string) (map[string][]StageExecution, error) {
+	stages := make([]StageExecution, 0, 4*len(runIDs))
+	err := s.read.NewSelect().Model(&stages).ExcludeColumn(without...).Where("run_id IN (?)", bun.List(runIDs)).
 		Order("run_id", "position", "attempt").Scan(ctx)
 	byRun := make(map[string][]StageExecution, len(runIDs))
-	for _, st := range stages {
-		byRun[st.RunID] = append(byRun[st.RunID], st)
+	for from := 0; from < len(stages); {
+		to, id := from, stages[from].RunID
+		for to < len(stages) && stages[to].RunID == id {
+			to++
+		}
+		byRun[id], from = stages[from:to:to], to
 	}
 	return byRun, wrap(err, "read stages")
 }

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql"
-
 	"penstock/db"
 	"penstock/engine"
 	"penstock/fault"
@@ -57,13 +55,11 @@ func openChangesCursor(cursor string) (db.Position, error) {
 // listCursor is where the changes begin that a list does not show yet; "" unless the field changesCursor
 // is selected. It is called before the list is read.
 func listCursor(ctx context.Context) (string, error) {
-	for _, f := range graphql.CollectFieldsCtx(ctx, []string{"PipelineRunConnection", "IncidentConnection"}) {
-		if f.Name == "changesCursor" {
-			p, err := loadersOf(ctx).lastChange()
-			return changesCursor(p), err
-		}
+	if !selects(ctx, "changesCursor", "PipelineRunConnection", "IncidentConnection") {
+		return "", nil
 	}
-	return "", nil
+	p, err := loadersOf(ctx).lastChange()
+	return changesCursor(p), err
 }
 
 // changesFrom is where a subscriber with this cursor goes on.

@@ -82,11 +82,17 @@ const (
 	notificationList list = "n"
 	userList         list = "u"
 	tokenList        list = "t"
-	sourceList       list = "s"
+	sourceList       list = "src"
 	deliveryList     list = "dl"
 	decisionList     list = "dec"
-	scheduleList     list = "s"
+	scheduleList     list = "sch"
 )
+
+// It does not compile if two of them are the same.
+var _ = map[list]bool{
+	definitionList: true, versionList: true, runList: true, incidentList: true, alertList: true, channelList: true, notificationList: true,
+	userList: true, tokenList: true, sourceList: true, deliveryList: true, decisionList: true, scheduleList: true,
+}
 
 // page checks the arguments of a connection.
 func (l list) page(first *int32, after *string, last *int32, before *string) (db.Page, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -55,6 +56,7 @@ type handler struct {
 	exec         *executor.Executor
 	limits       Limits
 	authenticate func(*http.Request) (auth.Principal, error)
+	authorize    graphql.FieldMiddleware
 	origins      []string
 	log          *slog.Logger
 
@@ -83,7 +85,7 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	}
 	h := &handler{
 		exec: executor.New(schema), limits: o.Limits.withDefaults(), authenticate: o.Authenticate,
-		log: o.Log, sockets: map[string]int{},
+		authorize: authorize(auth.Matrix()), log: o.Log, sockets: map[string]int{},
 	}
 	h.purses = newPurses(h.limits)
 	if u, err := url.Parse(o.PublicURL); err == nil && u.Host != "" {
@@ -100,13 +102,7 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	h.exec.Use(shapeLimit{h.limits})
 	h.exec.Use(extension.FixedComplexityLimit(h.limits.Complexity, complexity.WithFixedScalarValue(0)))
 	h.exec.Use(&keepJSON{})
-	h.exec.AroundFields(authorize(auth.Matrix()))
-	h.exec.AroundFields(func(ctx context.Context, next graphql.Resolver) (any, error) {
-		if object := graphql.GetFieldContext(ctx).Object; object == "Query" || object == "Mutation" {
-			ctx = fresh(ctx)
-		}
-		return next(ctx)
-	})
+	h.exec.AroundRootFields(func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(fresh(ctx)) })
 	h.exec.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 		resp := next(fresh(ctx))
 		if resp != nil { // fields are resolved side by side: show the first errors of the document, not of the race
@@ -142,25 +138,31 @@ func (c documentCache) Add(ctx context.Context, query string, doc *ast.QueryDocu
 	}
 }
 
-// authorize asks the matrix before every root field, and before fields that have a row of their own.
+// authorize asks the matrix before every root field, and before fields that have a row of their own. See also [plainStages].
 func authorize(matrix map[string]auth.Scope) graphql.FieldMiddleware {
-	guarded := map[string][]string{"Query": nil, "Mutation": nil, "Subscription": nil}
+	guarded := map[string]map[string]bool{}
 	for key := range matrix {
 		if object, name, ok := strings.Cut(key, "."); ok && !strings.Contains(key, "/") {
-			guarded[object] = append(guarded[object], name)
+			if guarded[object] == nil {
+				guarded[object] = map[string]bool{}
+			}
+			guarded[object][name] = true
 		}
 	}
 	root := func(object string) bool { return object == "Query" || object == "Mutation" || object == "Subscription" }
 	return func(ctx context.Context, next graphql.Resolver) (any, error) {
 		at := graphql.GetFieldContext(ctx)
-		if names, ok := guarded[at.Object]; ok && !strings.HasPrefix(at.Field.Name, "__") &&
-			(root(at.Object) || slices.Contains(names, at.Field.Name)) {
+		if names := guarded[at.Object]; names != nil && (names[at.Field.Name] || root(at.Object) && !strings.HasPrefix(at.Field.Name, "__")) {
 			p, _ := auth.From(ctx)
 			if err := auth.Allowed(p, at.Object+"."+at.Field.Name); err != nil {
 				return nil, err
 			}
 		}
-		return next(ctx)
+		res, err := next(ctx)
+		if stages, ok := res.([]*db.StageExecution); ok && err == nil {
+			return plainStages(ctx, stages), nil
+		}
+		return res, err
 	}
 }
 
@@ -194,6 +196,7 @@ func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.
 	ctx = graphql.WithOperationContext(ctx, op)
 	switch {
 	case errs == nil:
+		op.ResolverMiddleware = h.authorize // not AroundFields, whose layers every field would go through
 		cost, refused := h.purses.pay(ctx)
 		if refused != nil {
 			return operation{}, h.exec.DispatchError(ctx, gqlerror.List{refused})
@@ -257,6 +260,17 @@ type answer struct {
 	Errors     gqlerror.List   `json:"errors,omitempty"`
 	Data       json.RawMessage `json:"data,omitempty"`
 	Extensions map[string]any  `json:"extensions,omitempty"`
+}
+
+// writeTo writes the answer. Data is JSON on one line already; encoding/json would read it all again.
+func (a answer) writeTo(w io.Writer) {
+	if a.Data == nil || len(a.Errors)+len(a.Extensions) > 0 {
+		_, _ = w.Write(encode(a))
+		return
+	}
+	_, _ = io.WriteString(w, `{"data":`)
+	_, _ = w.Write(a.Data)
+	_, _ = io.WriteString(w, "}")
 }
 
 func answerOf(resp *graphql.Response) answer {

@@ -150,7 +150,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, status int, f *fault.Error, 
 func writeJSON(w http.ResponseWriter, status int, media string, a answer) {
 	w.Header().Set("Content-Type", media+"; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(encode(a))
+	a.writeTo(w)
 }
 
 // encode writes v without escaping HTML characters, which JSON does not need.

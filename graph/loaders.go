@@ -65,6 +65,7 @@ type loaders struct {
 	incidents   *relation[*db.Incident]
 	runs        *relation[*db.Run]
 	stages      *relation[[]db.StageExecution] // by run
+	summaries   *relation[[]db.StageExecution] // the same without outputs
 	deliveries  *relation[*db.Delivery]        // without bodies
 	decisions   *relation[[]db.Decision]       // by delivery
 	results     *relation[*engine.RunResult]   // by run
@@ -91,6 +92,7 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 	l := &loaders{
 		actions:    newRelation(r.store.IncidentActionsByIncident),
 		stages:     newRelation(r.store.StagesByRun),
+		summaries:  newRelation(r.store.StageSummariesByRun),
 		deliveries: newRelation(r.store.DeliveriesByID),
 		attempts:   newRelation(r.store.AttemptsByNotification),
 		health: newRelation(func(ctx context.Context, names []string) (map[string]engine.ChannelStatus, error) {
@@ -199,6 +201,7 @@ func (l *loaders) announceRun(run *db.Run) {
 	l.runs.announce(run.ParentRunID)
 	l.runs.announce(run.RerunOfRunID)
 	l.stages.announce(run.ID)
+	l.summaries.announce(run.ID)
 	l.results.announce(run.ID)
 	l.notifications.announce(run.ID)
 }

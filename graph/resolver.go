@@ -3,7 +3,10 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"time"
+
+	"github.com/99designs/gqlgen/graphql"
 
 	"penstock/auth"
 	"penstock/db"
@@ -48,6 +51,11 @@ func lasted(start, end time.Time) *int64 {
 		end = time.Now()
 	}
 	return new(max(0, end.Sub(start).Milliseconds()))
+}
+
+// selects says whether a field of what is being resolved, of one of these types, was asked for.
+func selects(ctx context.Context, field string, types ...string) bool {
+	return slices.ContainsFunc(graphql.CollectFieldsCtx(ctx, types), func(f graphql.CollectedField) bool { return f.Name == field })
 }
 
 // pointers is for lists: gqlgen passes records by reference.

@@ -104,7 +104,11 @@ func (r *pipelineRunResolver) RerunFrom(ctx context.Context, obj *db.Run) (*stri
 }
 
 func (r *pipelineRunResolver) Stages(ctx context.Context, obj *db.Run) ([]*db.StageExecution, error) {
-	stages, err := loadersOf(ctx).stages.load(ctx, obj.ID)
+	load := loadersOf(ctx).summaries.load
+	if selects(ctx, "output", "StageExecution") {
+		load = loadersOf(ctx).stages.load
+	}
+	stages, err := load(ctx, obj.ID)
 	return pointers(stages), err
 }
 

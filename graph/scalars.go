@@ -1,10 +1,10 @@
 package graph
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"time"
 
@@ -19,7 +19,9 @@ func MarshalDateTime(t time.Time) graphql.Marshaler {
 		return graphql.Null
 	}
 	return graphql.WriterFunc(func(w io.Writer) {
-		_, _ = io.WriteString(w, strconv.Quote(t.UTC().Truncate(time.Microsecond).Format(time.RFC3339Nano)))
+		b := make([]byte, 0, len(time.RFC3339Nano)+2)
+		b = t.UTC().Truncate(time.Microsecond).AppendFormat(append(b, '"'), time.RFC3339Nano)
+		_, _ = w.Write(append(b, '"'))
 	})
 }
 
@@ -33,12 +35,18 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 	return t.UTC(), nil
 }
 
-// MarshalJSON writes stored JSON as it is.
+// MarshalJSON writes stored JSON as it is, but on one line, as streams need it.
 func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
 	if len(raw) == 0 {
 		return graphql.Null
 	}
-	return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(raw) })
+	return graphql.WriterFunc(func(w io.Writer) {
+		var b bytes.Buffer
+		if err := json.Compact(&b, raw); err != nil {
+			panic(fmt.Errorf("stored JSON: %w", err))
+		}
+		_, _ = w.Write(b.Bytes())
+	})
 }
 
 // UnmarshalJSON takes the text of a variable (see keepJSON) or a literal of the document.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -261,6 +262,8 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 	next, stop := s.h.run(prepared)
 	defer stop()
 	check := s.h.watchCredential(s.credential, s.caller)
+	head := fmt.Appendf(nil, `{"id":%s,"type":"next","payload":`, encode(id))
+	var text bytes.Buffer
 	for resp := next(); resp != nil && ctx.Err() == nil; resp = next() {
 		if check() != nil {
 			s.close(closeForbidden, "Forbidden")
@@ -269,7 +272,11 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 		if resp.Data == nil {
 			return failure(id, resp.Errors)
 		}
-		if !s.send(message{ID: id, Type: "next", Payload: encode(answerOf(resp))}) {
+		text.Reset()
+		text.Write(head)
+		answerOf(resp).writeTo(&text)
+		text.WriteByte('}')
+		if !s.write(text.Bytes()) {
 			break
 		}
 	}
@@ -290,11 +297,13 @@ func failure(id string, errs gqlerror.List) message {
 	return message{ID: id, Type: "error", Payload: encode(errs)}
 }
 
-// send writes a message; a client that does not take it in time loses the socket.
-func (s *socket) send(m message) bool {
+func (s *socket) send(m message) bool { return s.write(encode(m)) }
+
+// write sends a message; a client that does not take it in time loses the socket.
+func (s *socket) write(text []byte) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.h.limits.Write)
 	defer cancel()
-	return s.conn.Write(ctx, websocket.MessageText, encode(m)) == nil
+	return s.conn.Write(ctx, websocket.MessageText, text) == nil
 }
 
 // close ends the socket with a code; it returns false for the read loop.

@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"slices"
@@ -35,8 +36,10 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 	pump.Go(func() {
 		defer close(answers)
 		for resp := next(); resp != nil; resp = next() {
+			var data bytes.Buffer
+			answerOf(resp).writeTo(&data)
 			select {
-			case answers <- encode(answerOf(resp)): // encoded here: the next call overwrites resp.Data
+			case answers <- data.Bytes(): // encoded here: the next call overwrites resp.Data
 			case <-gone:
 				return
 			}
