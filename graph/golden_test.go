@@ -112,7 +112,7 @@ func mask(text string) string {
 		{`[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}`, "<uuid>"},
 		{`"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"`, `"<time>"`},
 		{`"(id|deletedId)": "[A-Za-z0-9_-]{16,}"`, `"$1": "<id>"`},
-		{`"(cursor|startCursor|endCursor)": "([a-z])\.[A-Za-z0-9_-]+"`, `"$1": "$2.<cursor>"`},
+		{`"(cursor|startCursor|endCursor)": "([a-z]+)\.[A-Za-z0-9_-]+"`, `"$1": "$2.<cursor>"`},
 		{`"(durationMs|duration_ms)": \d+`, `"$1": 0`},
 		{`"prefix": "pst_[A-Za-z0-9_-]{6}"`, `"prefix": "<prefix>"`},
 		{`"checksum": "[0-9a-f]{64}"`, `"checksum": "<sha256>"`},
