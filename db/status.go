@@ -55,12 +55,15 @@ func (s *Store) CountExecutors(ctx context.Context) (n int, err error) {
 	return n, wrap(err, "count executors")
 }
 
-// TryWrite returns after a commit that changes nothing of value: proof that the store can be written. It takes the
-// lock on runs that every change of a run takes, so that a lock of somebody else's is noticed.
+// TryWrite returns after a commit that changes nothing of value: proof that the store can be written. On PostgreSQL
+// it takes the locks that intake and runs take, so that a lock of somebody else's is noticed; SQLite has but one.
 func (s *Store) TryWrite(ctx context.Context) error {
 	return s.InTx(ctx, func(tx *Tx) error {
-		if _, err := tx.idb.NewRaw("UPDATE runs SET status = status WHERE 1 = 0").Exec(tx.ctx(ctx)); err != nil {
-			return wrap(err, "write to the database")
+		if !s.isSQLite() {
+			_, err := tx.idb.NewRaw("LOCK TABLE deliveries, alerts, incidents, decisions, runs, stage_executions, run_events, notification_messages, notification_attempts IN ROW EXCLUSIVE MODE").Exec(tx.ctx(ctx))
+			if err != nil {
+				return wrap(err, "write to the database")
+			}
 		}
 		_, err := tx.idb.NewInsert().Model(&metaRow{Key: "ping", Value: time.Now().UTC().Format(time.RFC3339)}).
 			On("CONFLICT (key) DO UPDATE").Set("value = EXCLUDED.value").Exec(tx.ctx(ctx))

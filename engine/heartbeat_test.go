@@ -4,9 +4,12 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"penstock/db"
 	"penstock/db/dbtest"
@@ -77,22 +80,45 @@ func TestHeartbeat(t *testing.T) {
 
 func TestNoHeartbeatWithoutTheStore(t *testing.T) {
 	t.Parallel()
-	hub := engine.NewHub()
-	store := dbtest.Open(t, db.Options{URL: dbtest.SQLite(t), OnCommit: hub.Publish})
-	beats, beating := checker(t)
-	s := start(t, store, hub, newScript(), beating)
-	goesOn(t, beats)
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		hub := engine.NewHub()
+		store := dbtest.Open(t, db.Options{URL: url, OnCommit: hub.Publish})
+		beats, beating := checker(t)
+		s := start(t, store, hub, newScript(), beating)
+		for _, table := range []string{"stage_executions", "alerts"} {
+			goesOn(t, beats)
+			unlock := lock(t, store, url, table)
+			stops(t, s, beats) // nothing can be written there
+			unlock()
+		}
+		goesOn(t, beats)
+	})
+}
+
+// lock keeps writers of a table out, on SQLite of all tables.
+func lock(t *testing.T, store *db.Store, url, table string) (unlock func()) {
+	t.Helper()
+	if strings.HasPrefix(url, "postgres") {
+		other, err := pgx.Connect(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Exec(t.Context(), "BEGIN; LOCK TABLE "+table+" IN SHARE MODE"); err != nil {
+			t.Fatal(err)
+		}
+		return func() { _ = other.Close(context.Background()) }
+	}
 	held, release, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		done <- store.InTx(context.Background(), func(*db.Tx) error { close(held); <-release; return nil })
 	}()
 	<-held
-	stops(t, s, beats) // nothing can be written
-	close(release)
-	if err := <-done; err != nil {
-		t.Error(err)
+	return func() {
+		close(release)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
 	}
-	goesOn(t, beats)
 }
 
 func TestAHeartbeatThatIsRefused(t *testing.T) {
