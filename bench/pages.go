@@ -132,7 +132,7 @@ func addresses(stored int64) []string {
 	return append(list,
 		"/admin/incidents?status=all", "/admin/incidents?status=all&severity=info", "/admin/incidents?status=all&q=nothing+has+this", "/admin/alerts?status=all",
 		"/admin/alerts?status=all&source=nobody", "/admin/alerts?status=all&q=nothing+has+this",
-		"/admin/runs?status=failed", "/admin/runs?trigger=schedule", "/admin/runs?environment=nowhere", "/admin/runs?definition=nothing",
+		"/admin/runs?status=failed", "/admin/runs?trigger=schedule", "/admin/runs?environment=nowhere", "/admin/runs?definition=nothing", "/admin/runs?definition=default", "/admin/runs?definition=default&version=9",
 		"/admin/runs?incident="+record(incidentID), "/admin/deliveries?source=nobody", "/admin/deliveries?status=rejected", "/admin/notifications?channel=nobody",
 		"/admin/notifications?status=failed", "/admin/search?q=disk", "/admin/search?q=nothing+has+this", "/admin/search?q="+record(runID),
 		"/admin/incidents/"+recordID(incidentID, 7), "/admin/alerts/"+record(alertID), "/admin/runs/"+record(runID), "/admin/deliveries/"+record(deliveryID),

@@ -72,6 +72,12 @@ func (s *Store) DefinitionByID(ctx context.Context, id string) (*PipelineDefinit
 	return d, nil
 }
 
+// DefinitionIDs returns the ids of the definition with the name and of deleted ones that had it.
+func (s *Store) DefinitionIDs(ctx context.Context, name string) (ids []string, err error) {
+	err = s.read.NewSelect().Model((*PipelineDefinition)(nil)).Column("id").Where("name = ?", name).Scan(ctx, &ids)
+	return ids, wrap(err, "read definitions")
+}
+
 // DefinitionsByID returns definitions, also deleted ones, by their ids.
 func (s *Store) DefinitionsByID(ctx context.Context, ids []string) (map[string]*PipelineDefinition, error) {
 	var ds []PipelineDefinition

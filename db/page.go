@@ -2,12 +2,15 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
 
 	"penstock/fault"
 )
@@ -24,6 +27,10 @@ type Page struct {
 	After  string
 	Last   int
 	Before string
+
+	// Within, if not 0, is how many records of the list are looked at, whether or not the filters let them pass: a
+	// search for what is rare ends.
+	Within int
 }
 
 // Connection is a part of a list, always in the order of the list.
@@ -32,6 +39,7 @@ type Connection[T any] struct {
 	Cursors     []string // of the items
 	HasNext     bool
 	HasPrevious bool
+	Further     string // the cursor from which to go on where [Page.Within] ended the search; "" where it did not
 }
 
 // list reads a page of q, newest first by a time column and the id. q has *[]T as its model, items, and its filters.
@@ -47,29 +55,54 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	if limit == 0 {
 		limit = defaultPage
 	}
+	order, beyond := "?TableAlias.? DESC, ?TableAlias.id DESC", ">="
+	if backward {
+		order, beyond = "?TableAlias.? ASC, ?TableAlias.id ASC", "<="
+	}
 	col := bun.Ident(column)
-	for _, bound := range []struct{ cursor, operator string }{{p.After, "<"}, {p.Before, ">"}} {
-		if bound.cursor == "" {
-			continue
+	place := func(q *bun.SelectQuery) error {
+		for _, bound := range []struct{ cursor, operator string }{{p.After, "<"}, {p.Before, ">"}} {
+			if bound.cursor == "" {
+				continue
+			}
+			at, id, err := parseCursor(bound.cursor)
+			if err != nil {
+				return err
+			}
+			q.Where("(?TableAlias.?, ?TableAlias.id) "+bound.operator+" (?, ?)", col, at, id)
 		}
-		at, id, err := parseCursor(bound.cursor)
-		if err != nil {
+		q.OrderExpr(order, col)
+		return nil
+	}
+	if err := place(q); err != nil {
+		return c, err
+	}
+	var edge struct {
+		At time.Time
+		ID string
+	}
+	if p.Within > 0 {
+		last := q.NewSelect().Model((*T)(nil)).ColumnExpr("?TableAlias.? AS at, ?TableAlias.id", col)
+		if err := place(last); err != nil {
 			return c, err
 		}
-		q.Where("(?TableAlias.?, ?TableAlias.id) "+bound.operator+" (?, ?)", col, at, id)
-	}
-	order := "?TableAlias.? DESC, ?TableAlias.id DESC"
-	if backward {
-		order = "?TableAlias.? ASC, ?TableAlias.id ASC"
+		switch err := last.Offset(int64(p.Within-1)).Limit(1).Scan(ctx, &edge.At, &edge.ID); {
+		case err == nil:
+			q.Where("(?TableAlias.?, ?TableAlias.id) "+beyond+" (?, ?)", col, edge.At, edge.ID)
+		case !errors.Is(err, sql.ErrNoRows):
+			return c, wrap(err, "list")
+		}
 	}
 	*items = make([]T, 0, limit+1)
-	if err := q.OrderExpr(order, col).Limit(int64(limit + 1)).Scan(ctx); err != nil {
+	if err := q.Limit(int64(limit + 1)).Scan(ctx); err != nil {
 		return c, wrap(err, "list")
 	}
 	c.Items = *items
 	more := len(c.Items) > limit
 	if more {
 		c.Items = c.Items[:limit]
+	} else if edge.ID != "" {
+		c.Further = cursorOf(edge.At, edge.ID)
 	}
 	if backward {
 		slices.Reverse(c.Items)
@@ -108,10 +141,14 @@ func contains(q *bun.SelectQuery, text string, columns ...string) {
 	if text = strings.TrimSpace(text); text == "" {
 		return
 	}
-	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "\x00", "").Replace(strings.ToLower(text)) + "%"
+	like := "?TableAlias.? LIKE ? ESCAPE '!'" // SQLite's ignores the case by itself
+	if q.Dialect().Name() != dialect.SQLite {
+		like, text = "LOWER(?TableAlias.?) LIKE ? ESCAPE '!'", strings.ToLower(text)
+	}
+	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "\x00", "").Replace(text) + "%"
 	q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 		for _, c := range columns {
-			q.WhereOr("LOWER(?TableAlias.?) LIKE ? ESCAPE '!'", bun.Ident(c), pattern)
+			q.WhereOr(like, bun.Ident(c), pattern)
 		}
 		return q
 	})

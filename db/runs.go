@@ -3,8 +3,10 @@ package db
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"penstock/fault"
@@ -27,7 +29,7 @@ type RunFilter struct {
 	Trigger        Trigger
 	CreatedAfter   time.Time // inclusive
 	CreatedBefore  time.Time // exclusive
-	Search         string    // in run id, trace id, definition name, source and error
+	Search         string    // in run id, trace id, definition name, source and error; a whole id is looked up as run id and trace id only
 	Page
 }
 
@@ -57,7 +59,11 @@ func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	if !f.CreatedBefore.IsZero() {
 		q.Where("r.created_at < ?", f.CreatedBefore)
 	}
-	contains(q, f.Search, "id", "trace_id", "definition_name", "source", "error")
+	if id, ok := wholeID(f.Search); ok {
+		q.Where("(r.id = ? OR r.trace_id = ?)", strings.ToLower(id), id)
+	} else {
+		contains(q, f.Search, "id", "trace_id", "definition_name", "source", "error")
+	}
 	return q
 }
 
@@ -71,7 +77,21 @@ func (f RunFilter) Matches(r *Run) bool {
 		same(f.TraceID, r.TraceID) && same(f.Trigger, r.Trigger) &&
 		(f.CreatedAfter.IsZero() || !r.CreatedAt.Before(f.CreatedAfter)) &&
 		(f.CreatedBefore.IsZero() || r.CreatedAt.Before(f.CreatedBefore)) &&
-		holds(f.Search, r.ID, r.TraceID, r.DefinitionName, r.Source, r.Error)
+		f.finds(r)
+}
+
+func (f RunFilter) finds(r *Run) bool {
+	if id, ok := wholeID(f.Search); ok {
+		return strings.ToLower(id) == r.ID || id == r.TraceID
+	}
+	return holds(f.Search, r.ID, r.TraceID, r.DefinitionName, r.Source, r.Error)
+}
+
+// wholeID reports whether text is an id like those of runs.
+func wholeID(text string) (string, bool) {
+	text = strings.TrimSpace(text)
+	_, err := uuid.Parse(text)
+	return text, err == nil
 }
 
 // Run returns a run by its id.

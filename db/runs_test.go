@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -9,6 +10,14 @@ import (
 	"penstock/db/dbtest"
 	"penstock/fault"
 )
+
+// idsOf are the ids of a list without "run-".
+func idsOf(c db.Connection[db.Run]) (ids string) {
+	for _, r := range c.Items {
+		ids += r.ID[4:]
+	}
+	return ids
+}
 
 func TestRunsArePaged(t *testing.T) {
 	t.Parallel()
@@ -19,20 +28,21 @@ func TestRunsArePaged(t *testing.T) {
 			r.ID = fmt.Sprintf("run-%d", i)
 			r.CreatedAt = at.Add(time.Duration(i/3) * time.Microsecond) // several at the same time
 			r.Payload = []byte(`{}`)
+			if i == 1 || i == 4 {
+				r.Error = "rare"
+			}
 			runs = append(runs, r)
 		}
 		must(t, s.Accept(t.Context(), db.Acceptance{Runs: runs}))
 		page := func(p db.Page) (db.Connection[db.Run], string) {
 			t.Helper()
 			c := value(s.Runs(t.Context(), db.RunFilter{Page: p}))(t)
-			ids := ""
 			for _, r := range c.Items {
-				ids += r.ID[4:]
 				if r.Payload != nil {
 					t.Error("a list must leave the payload out")
 				}
 			}
-			return c, ids
+			return c, idsOf(c)
 		}
 		check := func(what string, c db.Connection[db.Run], ids, want string, previous, next bool) {
 			t.Helper()
@@ -55,6 +65,31 @@ func TestRunsArePaged(t *testing.T) {
 		c, ids = page(db.Page{After: second.Cursors[0], Before: second.Cursors[2]})
 		check("between", c, ids, "2", true, false)
 
+		for what, want := range map[string]struct {
+			page    db.Page
+			found   string
+			further string // what a search that goes on there finds
+		}{
+			"within what has it":      {db.Page{Within: 3}, "4", "1"},
+			"within what has not":     {db.Page{Within: 1}, "", "41"},
+			"within more than exists": {db.Page{Within: 8}, "41", ""},
+			"full before the end":     {db.Page{First: 1, Within: 7}, "4", ""},
+			"back":                    {db.Page{Last: 2, Within: 3}, "1", "4"},
+		} {
+			c := value(s.Runs(t.Context(), db.RunFilter{Search: "rare", Page: want.page}))(t)
+			ids := idsOf(c)
+			further := ""
+			if c.Further != "" {
+				p := db.Page{After: c.Further}
+				if want.page.Last > 0 {
+					p = db.Page{Last: 9, Before: c.Further}
+				}
+				further = idsOf(value(s.Runs(t.Context(), db.RunFilter{Search: "rare", Page: p}))(t))
+			}
+			if ids != want.found || further != want.further {
+				t.Errorf("%s: found %q, further %q, want %+v", what, ids, further, want)
+			}
+		}
 		for what, p := range map[string]db.Page{
 			"forged cursor": {After: "abc"}, "cursor of something else": {After: "bm90IGEgY3Vyc29y"}, "negative": {First: -1},
 			"too many": {First: 100_000}, "both ends": {First: 1, Last: 1},
@@ -87,6 +122,8 @@ func TestRunsAreFiltered(t *testing.T) {
 			"trigger":         {Trigger: db.TriggerAPI},
 			"before":          {CreatedBefore: at.Add(time.Hour)},
 			"search":          {Search: "IT'S"},
+			"search for id":   {Search: " " + strings.ToUpper(r.ID)},
+			"search for part": {Search: r.ID[24:]},
 		} {
 			found := value(s.Runs(t.Context(), f))(t).Items
 			if len(found) != 1 || found[0].ID != r.ID {

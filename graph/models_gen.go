@@ -421,7 +421,7 @@ type PipelineRunFilter struct {
 	CreatedAfter graphql.Omittable[*time.Time] `json:"createdAfter,omitempty"`
 	// Accepted before this moment.
 	CreatedBefore graphql.Omittable[*time.Time] `json:"createdBefore,omitempty"`
-	// Text in the run id, trace id, definition name, source or error.
+	// Text in the run id, trace id, definition name, source or error. A whole id is looked up as run id and trace id.
 	Search graphql.Omittable[*string] `json:"search,omitempty"`
 }
 

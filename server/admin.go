@@ -203,22 +203,29 @@ func field(r *http.Request, name string) string {
 	return strings.ReplaceAll(r.PostFormValue(name), "\r\n", "\n")
 }
 
-const rowsPerPage = 50
+const (
+	rowsPerPage = 50
+	lookThrough = 10_000 // records, for filters without an index: some ten milliseconds
+)
 
-// pageOf reads the part of a list that the address asks for.
-func pageOf(r *http.Request) db.Page {
+// pageOf reads the part of a list that the address asks for. slow are the filters that no index serves.
+func pageOf(r *http.Request, slow ...string) db.Page {
 	q := r.URL.Query()
+	page := db.Page{First: rowsPerPage, After: q.Get("after")}
 	if before := q.Get("before"); before != "" {
-		return db.Page{Last: rowsPerPage, Before: before}
+		page = db.Page{Last: rowsPerPage, Before: before}
 	}
-	return db.Page{First: rowsPerPage, After: q.Get("after")}
+	if strings.Join(slow, "") != "" {
+		page.Within = lookThrough
+	}
+	return page
 }
 
 // pagerOf links to the neighbours of a part of a list, filters kept.
 func pagerOf[T any](r *http.Request, c db.Connection[T]) views.Pager {
 	address := func(key, cursor string) string {
 		q := r.URL.Query()
-		for _, old := range []string{"after", "before", "rows", "top", "next", "previous"} {
+		for _, old := range append(pollKeys, "after", "before") {
 			q.Del(old)
 		}
 		q.Set(key, cursor)
@@ -232,6 +239,13 @@ func pagerOf[T any](r *http.Request, c db.Connection[T]) views.Pager {
 		if c.HasNext {
 			p.Older = address("after", c.Cursors[n-1])
 		}
+	}
+	switch {
+	case c.Further == "":
+	case r.URL.Query().Has("before"):
+		p.Newer, p.Looked = address("before", c.Further), lookThrough
+	default:
+		p.Older, p.Looked = address("after", c.Further), lookThrough
 	}
 	return p
 }

@@ -41,7 +41,7 @@ func (s *Server) alertPages(w http.ResponseWriter, r *http.Request) error {
 		Page: s.frame(w, r, "incidents", "Alerts"), Webhook: s.webhook(r),
 		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"), Source: q.Get("source"),
 	}
-	filter := db.AlertFilter{Search: page.Query, Severity: db.Severity(page.Severity), Source: page.Source, Page: pageOf(r)}
+	filter := db.AlertFilter{Search: page.Query, Severity: db.Severity(page.Severity), Source: page.Source, Page: pageOf(r, page.Query, page.Severity, page.Source)}
 	if page.Severity != "" && !slices.Contains(severities, filter.Severity) {
 		return fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", page.Severity)
 	}

@@ -23,7 +23,7 @@ func (s *Server) deliveryPages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.store.Deliveries(r.Context(), db.DeliveryFilter{Status: page.Status, Source: page.Source, Page: pageOf(r)})
+	list, err := s.store.Deliveries(r.Context(), db.DeliveryFilter{Status: page.Status, Source: page.Source, Page: pageOf(r, page.Status, page.Source)})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 		Page: s.frame(w, r, "incidents", "Incidents"), Webhook: s.webhook(r),
 		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"),
 	}
-	filter := db.IncidentFilter{Search: page.Query, Severity: db.Severity(page.Severity), Page: pageOf(r)}
+	filter := db.IncidentFilter{Search: page.Query, Severity: db.Severity(page.Severity), Page: pageOf(r, page.Query, page.Severity)}
 	byTab := map[string][]db.IncidentStatus{
 		"": {db.IncidentOpen}, "acknowledged": {db.IncidentAcknowledged}, "resolved": {db.IncidentResolved, db.IncidentClosed}, "all": nil,
 	}

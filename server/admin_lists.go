@@ -103,8 +103,21 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Version = version
 	filter := db.RunFilter{
-		Search: page.Query, Version: version, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident, Page: pageOf(r),
+		Search: page.Query, Version: version, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident,
 	}
+	unknown := "" // name for which there is no one id
+	if page.Definition != "" {
+		ids, err := s.store.DefinitionIDs(r.Context(), page.Definition)
+		if err != nil {
+			return err
+		}
+		if len(ids) == 1 {
+			filter.DefinitionID = ids[0]
+		} else {
+			unknown = page.Definition
+		}
+	}
+	filter.Page = pageOf(r, page.Query, page.Trigger, page.Environment, unknown)
 	if page.Status != "" {
 		if !slices.Contains(runStatuses, db.RunStatus(page.Status)) {
 			return fault.New(fault.Invalid, "status=%q is none of pending, running, completed, partial, failed, cancelled.", page.Status)

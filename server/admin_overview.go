@@ -125,7 +125,7 @@ func (s *Server) steps(r *http.Request, reaching []db.Channel) ([]views.Step, er
 	if told && len(reaching) > 0 {
 		return nil, nil // what comes before was done, or was not needed
 	}
-	deliveries, err := s.store.Deliveries(ctx, db.DeliveryFilter{Status: "accepted", Page: db.Page{First: 1}})
+	alerts, err := s.store.Alerts(ctx, db.AlertFilter{Page: db.Page{First: 1}})
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +146,7 @@ func (s *Server) steps(r *http.Request, reaching []db.Channel) ([]views.Step, er
 		{Done: tested, Text: "A test message has arrived", Hint: "Send a test from the list of channels.", URL: "/admin/settings", Link: "Send a test"},
 		{Done: len(active) > 0, Text: "An active definition", Hint: "It says what happens with an alert.", URL: "/admin/definitions", Link: "Definitions"},
 		{Done: senders, Text: "A token for the sender of alerts", Hint: "With the scope ingest, for Alertmanager, Grafana or a script.", URL: "/admin/settings/tokens", Link: "Make one"},
-		{Done: len(deliveries.Items) > 0, Text: "The first alert has come in", Hint: "Point the sender to " + s.webhook(r) + ".", URL: "/admin/deliveries", Link: "Deliveries"},
+		{Done: len(alerts.Items) > 0, Text: "The first alert has come in", Hint: "Point the sender to " + s.webhook(r) + ".", URL: "/admin/deliveries", Link: "Deliveries"},
 		{Done: told, Text: "The first notification has gone out", Hint: "A notify node of the definition names your channel.", URL: "/admin/notifications", Link: "Notifications"},
 	}, nil
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -9,6 +10,9 @@ import (
 
 // mostNew is up to which number new rows are counted.
 const mostNew = 100
+
+// pollKeys are what an open page adds to its address when it asks for its rows again.
+var pollKeys = []string{"rows", "top", "next", "previous", "further"}
 
 // shownRows reads a part of a list. A page that is open asks for the rows it shows, by their ids, so that none
 // moves or goes while somebody reads; what has come since is only counted.
@@ -22,7 +26,7 @@ func shownRows[T any](r *http.Request, page db.Page, read func(ids []string, pag
 	if list, err = read(strings.Split(ids, ","), db.Page{First: rowsPerPage}); err != nil {
 		return list, 0, err
 	}
-	list.HasNext, list.HasPrevious = q.Get("next") != "", q.Get("previous") != ""
+	list.HasNext, list.HasPrevious, list.Further = q.Get("next") != "", q.Get("previous") != "", q.Get("further")
 	if top != "" && !list.HasPrevious {
 		newer, err := read(nil, db.Page{Last: mostNew, Before: top})
 		return list, len(newer.Items), err
@@ -34,7 +38,7 @@ func shownRows[T any](r *http.Request, page db.Page, read func(ids []string, pag
 // again.
 func pollOf[T any](r *http.Request, list db.Connection[T], id func(*T) string) (newest, poll string) {
 	q := r.URL.Query()
-	for _, key := range []string{"rows", "top", "next", "previous"} {
+	for _, key := range pollKeys {
 		q.Del(key)
 	}
 	poll = r.URL.Path + "?" + q.Encode()
@@ -43,14 +47,16 @@ func pollOf[T any](r *http.Request, list db.Connection[T], id func(*T) string) (
 		for i := range list.Items {
 			ids[i] = id(&list.Items[i])
 		}
-		again := r.URL.Query()
+		again := maps.Clone(q)
 		again.Set("rows", strings.Join(ids, ","))
 		again.Set("top", list.Cursors[0])
 		for key, yes := range map[string]bool{"next": list.HasNext, "previous": list.HasPrevious} {
-			again.Del(key)
 			if yes {
 				again.Set(key, "1")
 			}
+		}
+		if list.Further != "" {
+			again.Set("further", list.Further)
 		}
 		poll = r.URL.Path + "?" + again.Encode()
 	}

@@ -175,7 +175,7 @@ func pages() map[string]templ.Component {
 			System: views.SystemFacts{Version: "0.1.0", Database: "postgres", Executors: 3, Retrying: 2, Stuck: 1, Bytes: 1_234_000_000, OldestID: "run-1", OldestName: hostile, OldestAt: at}}),
 		"overview-empty":    views.Overview(views.OverviewPage{Page: frame("overview", "Overview"), Webhook: "http://localhost/webhooks/alertmanager"}),
 		"runs":              views.Runs(views.RunsPage{Page: flashed, Query: hostile, Status: "failed", Definition: "disk", Rows: runRows, Pager: views.Pager{Newer: "/admin/runs?before=a", Older: "/admin/runs?after=b"}, New: 5, Incident: "inc-1", Self: "/admin/runs?q=x", Poll: "/admin/runs?rows=a", Filtered: true}),
-		"runs-none":         views.Runs(views.RunsPage{Page: frame("runs", "Runs"), Filtered: true}),
+		"runs-none":         views.Runs(views.RunsPage{Page: frame("runs", "Runs"), Filtered: true, Pager: views.Pager{Older: "/admin/runs?after=b", Looked: 10_000}}),
 		"incidents":         views.Incidents(views.IncidentsPage{Page: frame("incidents", "Incidents"), New: 100, Rows: incidentRows, Tabs: []views.Tab{{URL: "/admin/incidents", Text: "Open", Count: 1, Current: true}, {URL: "/admin/incidents?status=all", Text: "All", Count: -1}}}),
 		"incident":          views.Incident(incident),
 		"incident-resolved": views.Incident(resolved),

@@ -29,7 +29,10 @@ const (
 )
 
 // Pager links to the pages before and after; empty addresses are not shown.
-type Pager struct{ Newer, Older string }
+type Pager struct {
+	Newer, Older string
+	Looked       int // how many records the filters looked at before they gave up; 0: all
+}
 
 // Tab is a choice among lists.
 type Tab struct {
