@@ -30,10 +30,23 @@ const diamond = `{
   ]
 }`
 
-// needs says which stages are finished before another begins.
-var needs = map[string][]string{
+// needs says which stages that tell somebody are finished before another begins.
+type needs map[string][]string
+
+var diamondNeeds = needs{
 	"first": nil, "left": {"first"}, "right": {"first"}, "last": {"first", "left", "right"},
 }
+
+// short is the least that takes an alert to a person; load is measured with it.
+const short = `{
+  "version": "1.0",
+  "nodes": [
+    {"id": "ingest", "type": "ingest", "config": {"driver": "alertmanager"}, "next": "last"},
+    {"id": "last",   "type": "notify", "config": {"channel": "receiver"}}
+  ]
+}`
+
+var shortNeeds = needs{"last": nil}
 
 // settle stops the feed and waits until every run has ended without anyone doing anything.
 func (w *world) settle(ctx context.Context, f *feeder, s *harness.Server) error {
@@ -226,7 +239,7 @@ func (w *world) checkArrivals(h *history) {
 			w.problem("I3: %v and %v have the same key %q", at, other, arrivals[0].key)
 		}
 		keys[arrivals[0].key] = at
-		for _, before := range needs[at.node] {
+		for _, before := range w.needs[at.node] {
 			for _, a := range got[stage{at.run, before}] {
 				if a.number > arrivals[0].number && !w.woken {
 					w.problem("I3: run %s: %s was finished, for %s had begun, and ran again", at.run, before, at.node)
@@ -238,7 +251,7 @@ func (w *world) checkArrivals(h *history) {
 		if r.status != "completed" || r.alert == 0 || !r.did() {
 			continue
 		}
-		for node := range needs {
+		for node := range w.needs {
 			if len(got[stage{r.id, node}]) == 0 {
 				w.problem("I3: run %s completed, and nobody was told by %s", r.id, node)
 			}

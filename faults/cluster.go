@@ -27,6 +27,7 @@ type cluster struct {
 	account  *syscall.Credential // nil: our own; the server refuses to run as root
 	settings string
 	host     string   // on which it listens
+	env      []string // of the server
 	through  []string // a program that starts the server, e.g. in a network of its own
 }
 
@@ -129,7 +130,7 @@ func (c *cluster) run(ctx context.Context, program string, args ...string) error
 		line := slices.Concat(c.through, []string{"setpriv", fmt.Sprintf("--reuid=%d", account.Uid), fmt.Sprintf("--regid=%d", account.Gid), "--clear-groups"}, command.Args)
 		command, account = exec.CommandContext(ctx, line[0], line[1:]...), nil
 	}
-	command.Dir, command.Env = "/", []string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}
+	command.Dir, command.Env = "/", append([]string{"LC_ALL=C", "PATH=" + os.Getenv("PATH")}, c.env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: account, Setpgid: true}
 	// To a file: the server would keep a pipe open.
 	out, err := os.CreateTemp("", "penstock-faults-")

@@ -10,15 +10,8 @@ import (
 // copied kills a process with runs under way, copies its database to one of the other kind and starts there: the
 // runs go on, and those who sent find that their alerts are known.
 func copied(ctx context.Context, w *world) error {
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, 30)
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", 30, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	if err := s.Kill(); err != nil {

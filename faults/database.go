@@ -14,15 +14,8 @@ func databaseRestarts(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, w.count(100, 30))
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", w.count(100, 30), s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	before, err := usedBy(ctx, s)
@@ -116,15 +109,8 @@ func sessionsEnded(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, 100)
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", 100, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	before, err := usedBy(ctx, s)
@@ -167,15 +153,8 @@ func networkCut(ctx context.Context, w *world) error {
 	if _, err := w.newCluster(ctx, "", func(c *cluster) { c.through, c.host = link.inside(), link.far }); err != nil {
 		return err
 	}
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, 30)
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", 30, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -192,15 +171,8 @@ func networkCut(ctx context.Context, w *world) error {
 
 // databaseLocked is R09: somebody holds a lock that the program needs.
 func databaseLocked(ctx context.Context, w *world) error {
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, w.count(50, 20))
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", w.count(50, 20), s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, time.Second); err != nil {
 		return err
 	}
 	unlock, err := w.lockDatabase(ctx, "EXCLUSIVE")

@@ -62,15 +62,8 @@ func diskFull(ctx context.Context, w *world) error {
 		return err
 	}
 	w.url = "sqlite:" + filepath.Join(dir, "penstock.db")
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, 20)
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", 20, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	if err := fill(dir); err != nil {
@@ -108,15 +101,8 @@ func walFull(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, 50)
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", 50, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	if err := fill(dir); err != nil {
@@ -223,15 +209,8 @@ func readOnly(ctx context.Context, w *world) error {
 		})
 	})
 	w.url = "sqlite:" + filepath.Join(dir, "penstock.db")
-	s, err := w.installation(ctx)
+	s, f, err := w.underLoad(ctx, 20)
 	if err != nil {
-		return err
-	}
-	f, err := w.feed(ctx, "diamond", 20, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, 2*time.Second); err != nil {
 		return err
 	}
 	if out, err := exec.CommandContext(ctx, "mount", "-o", "remount,abort", dir).CombinedOutput(); err != nil {

@@ -60,25 +60,13 @@ const answerLimit = 10 * time.Second
 
 // feed begins to post to the definition, rate times a second, to the servers in turn.
 func (w *world) feed(ctx context.Context, definition string, rate int, servers ...*harness.Server) (*feeder, error) {
-	file, err := os.Create(filepath.Join(w.dir, fmt.Sprintf("ledger-%d.jsonl", len(w.feeders)+1)))
-	if err != nil {
-		return nil, err
-	}
 	if w.Load == "" {
 		w.Load = fmt.Sprintf("%d/s", rate)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	patience, giveUp := context.WithCancel(context.WithoutCancel(ctx))
-	f := &feeder{
-		path: "/orchestration/pipeline/?definition=" + definition, cancel: cancel,
-		patience: patience, giveUp: giveUp, file: file, ledger: bufio.NewWriter(file),
+	f, ctx, err := w.newFeeder(ctx, definition, servers)
+	if err != nil {
+		return nil, err
 	}
-	transport := &http.Transport{MaxIdleConnsPerHost: 64}
-	for _, s := range servers {
-		f.clients = append(f.clients, &harness.Client{URL: s.URL, Token: s.Client.Token, HTTP: &http.Client{Timeout: answerLimit, Transport: transport}})
-	}
-	f.next.Store(int64(len(w.feeders)) * 1_000_000) // no two feeders send the same alert
-	w.feeders = append(w.feeders, f)
 	f.senders.Go(func() {
 		tick := time.NewTicker(time.Second / time.Duration(rate))
 		defer tick.Stop()
@@ -92,6 +80,43 @@ func (w *world) feed(ctx context.Context, definition string, rate int, servers .
 		}
 	})
 	return f, nil
+}
+
+// crowd begins to post to the definition: so many senders, each with its next alert as soon as the last is acknowledged.
+func (w *world) crowd(ctx context.Context, definition string, senders int, s *harness.Server) (*feeder, error) {
+	f, ctx, err := w.newFeeder(ctx, definition, []*harness.Server{s})
+	if err != nil {
+		return nil, err
+	}
+	for range senders {
+		f.senders.Go(func() {
+			for ctx.Err() == nil {
+				f.deliver(f.next.Add(1))
+			}
+		})
+	}
+	return f, nil
+}
+
+// newFeeder makes a feeder; the context is that of its senders.
+func (w *world) newFeeder(ctx context.Context, definition string, servers []*harness.Server) (*feeder, context.Context, error) {
+	file, err := os.Create(filepath.Join(w.dir, fmt.Sprintf("ledger-%d.jsonl", len(w.feeders)+1)))
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	patience, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	f := &feeder{
+		path: "/orchestration/pipeline/?definition=" + definition, cancel: cancel,
+		patience: patience, giveUp: giveUp, file: file, ledger: bufio.NewWriter(file),
+	}
+	transport := &http.Transport{MaxIdleConnsPerHost: 512}
+	for _, s := range servers {
+		f.clients = append(f.clients, &harness.Client{URL: s.URL, Token: s.Client.Token, HTTP: &http.Client{Timeout: answerLimit, Transport: transport}})
+	}
+	f.next.Store(int64(len(w.feeders)) * 1_000_000) // no two feeders send the same alert
+	w.feeders = append(w.feeders, f)
+	return f, ctx, nil
 }
 
 // deliver posts one alert until it is acknowledged.

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,221 +8,256 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"penstock/drivers/notify/notifytest"
 	"penstock/e2e/harness"
 )
 
-// answeredWithin is the p99 of the time in which requests of a span were acknowledged.
-func (f *feeder) answeredWithin(from, to time.Time) time.Duration {
-	var took []float64
-	for _, e := range f.between(from, to) {
-		if e.Outcome == outcomeOK {
-			took = append(took, e.TookMS)
-		}
-	}
-	if len(took) == 0 {
+// percentile is the least of all that so many per cent do not exceed; 0 of none.
+func percentile(all []time.Duration, percent int) time.Duration {
+	if len(all) == 0 {
 		return 0
 	}
-	slices.Sort(took)
-	return time.Duration(took[len(took)*99/100] * float64(time.Millisecond))
+	slices.Sort(all)
+	return all[(len(all)-1)*percent/100]
 }
 
-// loaded is R19 and R20: so many alerts a second, for a while each. What is not accepted is refused with words, and all
-// that is accepted is worked.
-func loaded(rates ...int) func(context.Context, *world) error {
-	return func(ctx context.Context, w *world) error {
-		s, err := w.installation(ctx)
-		if err != nil {
-			return err
+// answeredWithin is the p99 of the time in which requests of a span were acknowledged.
+func (f *feeder) answeredWithin(from, to time.Time) time.Duration {
+	accepted, _ := took(f.between(from, to))
+	return percentile(accepted, 99)
+}
+
+// took is how long requests took until they were acknowledged, and until they were refused.
+func took(entries []entry) (accepted, refused []time.Duration) {
+	for _, e := range entries {
+		d := time.Duration(e.TookMS * float64(time.Millisecond))
+		if e.Outcome == outcomeOK {
+			accepted = append(accepted, d)
+		} else {
+			refused = append(refused, d)
 		}
-		w.receiver.Always(notifytest.Reply{})
-		w.Load = strings.Trim(fmt.Sprint(rates), "[]") + " /s"
-		var all []entry
-		for _, rate := range rates {
-			f, err := w.feed(ctx, "diamond", rate, s)
-			if err != nil {
-				return err
-			}
-			began := time.Now()
-			if err := pause(ctx, 20*time.Second); err != nil {
-				return err
-			}
-			ended := time.Now()
-			if err := f.stop(30 * time.Second); err != nil {
-				return err
-			}
-			w.checkAnswers(f, rate, began, ended)
-			all = append(all, f.between(time.Time{}, time.Now())...)
-		}
-		// Thousands of runs were accepted; a slow machine takes its time for their messages.
-		accepted := time.Now()
-		if err := w.settledWithin(ctx, s, 10*time.Minute); err != nil {
-			w.problem("%v", err)
-		}
-		w.note("the last run ended %.0f s after the last load", time.Since(accepted).Seconds())
-		most, err := peakMemory(s)
-		if err != nil {
-			return err
-		}
-		w.note("RSS at most %d MB", most>>20)
-		if most > 768<<20 {
-			w.problem("RSS rose to %d MB, more than 768", most>>20)
-		}
-		last := w.feeders[len(w.feeders)-1]
-		last.entries = all // one ledger for the checks
-		return w.finish(ctx, last, 20*rates[0]/2)
 	}
+	return accepted, refused
 }
 
-// checkAnswers: every request was accepted or refused with words and a time to wait.
-func (w *world) checkAnswers(f *feeder, rate int, from, to time.Time) {
-	refused := 0
-	for _, e := range f.between(from, to) {
-		switch {
-		case e.Outcome == outcomeOK:
-		case (e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable) && e.RetryAfter != "":
-			refused++
+// forLoad is an installation whose receiver answers at once, with the definition "short".
+func (w *world) forLoad(ctx context.Context) (*harness.Server, error) {
+	s, err := w.installation(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w.receiver.Always(notifytest.Reply{})
+	w.needs = shortNeeds
+	return s, s.Client.Definition(ctx, "short", short)
+}
+
+// borne is R19: so many alerts a second, for minutes. All are accepted, soon, and told soon.
+func borne(ctx context.Context, w *world) error {
+	s, err := w.forLoad(ctx)
+	if err != nil {
+		return err
+	}
+	const rate, span = 100, 3 * time.Minute
+	w.Load = fmt.Sprintf("%d/s for %s", rate, span)
+	f, err := w.feed(ctx, "short", rate, s)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := pause(ctx, span); err != nil {
+		return err
+	}
+	ended := time.Now()
+	if err := w.settle(ctx, f, s); err != nil {
+		w.problem("%v", err)
+	}
+	w.checkAnswers("the load", f, began, ended, 0)
+	pages := w.toldAfter(f, began, ended)
+	w.note("from an acceptance to its page p50 %.0f ms, p99 %.0f ms", ms(percentile(pages, 50)), ms(percentile(pages, 99)))
+	// 250 ms and 2 s on a machine that has nothing else to do; another load decides beyond that.
+	if p99 := f.answeredWithin(began, ended); p99 > 2*time.Second {
+		w.problem("p99 of an acceptance is %s", p99)
+	}
+	if p99 := percentile(pages, 99); p99 > 10*time.Second {
+		w.problem("p99 from an acceptance to its page is %s", p99)
+	}
+	if err := w.checkMemory(s, 512); err != nil {
+		return err
+	}
+	return w.finish(ctx, f, int(span.Seconds())*rate*9/10)
+}
+
+// overloaded is R20: what this machine can bear is found out; then comes two fifths of it, five times as much as that,
+// and two fifths again. What is not accepted is refused at once with a time to wait; what is accepted is worked.
+func overloaded(ctx context.Context, w *world) error {
+	s, err := w.forLoad(ctx)
+	if err != nil {
+		return err
+	}
+	var ledger []entry
+	phase := func(name string, f *feeder, span time.Duration) (began, ended time.Time, err error) {
+		began = time.Now()
+		if err := pause(ctx, span); err != nil {
+			return began, ended, err
+		}
+		ended = time.Now()
+		err = f.stop(30 * time.Second)
+		ledger = append(ledger, f.between(time.Time{}, time.Now())...)
+		return began, ended, err
+	}
+	const settling = 5 * time.Second
+	crowd, err := w.crowd(ctx, "short", 64, s)
+	if err != nil {
+		return err
+	}
+	began, ended, err := phase("all it can bear", crowd, 20*time.Second)
+	if err != nil {
+		return err
+	}
+	peak := w.toldPerSecond(began.Add(settling), ended)
+	normal := int(peak * 2 / 5)
+	if normal == 0 {
+		return fmt.Errorf("nobody was told while 64 senders posted")
+	}
+	w.Load = fmt.Sprintf("%d, %d, %d /s", normal, 5*normal, normal)
+	w.note("64 senders that wait for their answers: %.0f alerts/s accepted and told; overloads are measured by it", peak)
+
+	calm := time.Duration(0)
+	for _, p := range []struct {
+		name  string
+		rate  int
+		lasts time.Duration
+	}{{"load", normal, 20 * time.Second}, {"overload", 5 * normal, 40 * time.Second}, {"load again", normal, 40 * time.Second}} {
+		f, err := w.feed(ctx, "short", p.rate, s)
+		if err != nil {
+			return err
+		}
+		if p.name == "overload" {
+			f.giveUp() // or those who come again would make it more and more
+		}
+		began, ended, err := phase(p.name, f, p.lasts)
+		if err != nil {
+			return err
+		}
+		switch p.name {
+		case "load":
+			w.checkAnswers(p.name, f, began, ended, 0)
+			calm = f.answeredWithin(began, ended)
+		case "overload":
+			w.checkAnswers(p.name, f, began, ended, time.Second)
+			goodput := w.toldPerSecond(began.Add(settling), ended)
+			w.note("goodput %.0f/s, %.0f %% of the peak", goodput, 100*goodput/peak)
+			if goodput < peak*8/10 {
+				w.problem("the goodput of an overload is %.0f/s, less than 80 %% of the %.0f/s that this machine can bear", goodput, peak)
+			}
+			defer func(f *feeder) {
+				pages := w.toldAfter(f, began, ended)
+				w.note("overload: from an acceptance to its page p50 %.1f s, p99 %.1f s", percentile(pages, 50).Seconds(), percentile(pages, 99).Seconds())
+				// What may wait is bounded by number: a slower machine takes longer for it.
+				limit := max(10*time.Second, time.Duration(2*2000/peak*float64(time.Second)))
+				if last := percentile(pages, 100); last > limit {
+					w.problem("a page left %s after its alert was accepted, not within %s", last, limit)
+				}
+			}(f)
 		default:
-			w.problem("at %d/s alert %d was answered %d %s", rate, e.Number, e.Status, e.Error)
+			w.checkAnswers(p.name, f, began.Add(30*time.Second), ended, 0)
+			after := f.answeredWithin(began.Add(30*time.Second), ended)
+			w.note("p99 of an acceptance before the overload %.0f ms, 30 s after it %.0f ms", ms(calm), ms(after))
+			if after > 2*calm+500*time.Millisecond {
+				w.problem("p99 of an acceptance is %s, 30 s after an overload; before it was %s", after, calm)
+			}
 		}
 	}
-	w.Faults["refusal"] += refused
-	w.note("%d/s: %d accepted, %d times refused, p99 of an acceptance %.0f ms", rate, len(f.acknowledged()), refused, seconds(f.answeredWithin(from, to))*1000)
+	loaded := time.Now()
+	if err := w.settledWithin(ctx, s, 5*time.Minute); err != nil {
+		w.problem("%v", err)
+	}
+	w.recovered("the end of every run after the last load", time.Since(loaded), time.Minute)
+	if err := w.checkMemory(s, 768); err != nil {
+		return err
+	}
+	last := w.feeders[len(w.feeders)-1]
+	last.entries = ledger // one for the checks
+	return w.finish(ctx, last, 1000)
 }
 
-// peakMemory is the most that the process has held, in bytes.
-func peakMemory(s *harness.Server) (int64, error) {
+// checkAnswers: every request of a span was accepted, or refused with a time to wait, soon. Without a limit none may be
+// refused.
+func (w *world) checkAnswers(load string, f *feeder, from, to time.Time, limit time.Duration) {
+	entries := f.between(from, to)
+	for _, e := range entries {
+		refused := (e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable) && e.RetryAfter != ""
+		if e.Outcome != outcomeOK && (limit == 0 || !refused) {
+			w.problem("%s: alert %d was answered %d %s", load, e.Number, e.Status, e.Error)
+		}
+	}
+	accepted, refused := took(entries)
+	w.Faults["refusal"] += len(refused)
+	w.note("%s: %d accepted, p99 %.0f ms; %d refused, p50 %.0f ms, p99 %.0f ms", load,
+		len(accepted), ms(percentile(accepted, 99)), len(refused), ms(percentile(refused, 50)), ms(percentile(refused, 99)))
+	// 100 ms is promised; the senders here are on the same two cores.
+	if p99 := percentile(refused, 99); limit > 0 && p99 > limit {
+		w.problem("%s: p99 of a refusal is %s, more than %s", load, p99, limit)
+	}
+}
+
+// toldPerSecond is how many messages the receiver got in a span.
+func (w *world) toldPerSecond(from, to time.Time) float64 {
+	n := 0
+	for _, r := range w.receiver.Requests() {
+		if r.At.After(from) && r.At.Before(to) {
+			n++
+		}
+	}
+	return float64(n) / to.Sub(from).Seconds()
+}
+
+// toldAfter is how long it took from the acceptances of a span to the last message of their runs.
+func (w *world) toldAfter(f *feeder, from, to time.Time) (all []time.Duration) {
+	last := w.lastTold()
+	for _, e := range f.between(from, to) {
+		if at := last[e.Run]; e.Outcome == outcomeOK && !at.IsZero() {
+			all = append(all, at.Sub(e.At)-time.Duration(e.TookMS*float64(time.Millisecond)))
+		}
+	}
+	return all
+}
+
+// lastTold is when the receiver got the message of the node "last", by run.
+func (w *world) lastTold() map[string]time.Time {
+	last := map[string]time.Time{}
+	for _, r := range w.receiver.Requests() {
+		var message struct {
+			Tags struct {
+				RunID string `json:"run_id"`
+				Node  string `json:"pipeline_node"`
+			}
+		}
+		if json.Unmarshal(r.Body, &message) == nil && message.Tags.Node == "last" {
+			last[message.Tags.RunID] = r.At
+		}
+	}
+	return last
+}
+
+// checkMemory: the process has never held more than so many megabytes.
+func (w *world) checkMemory(s *harness.Server, limit int64) error {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	_, rest, _ := strings.Cut(string(status), "VmHWM:")
 	var kilobytes int64
-	_, err = fmt.Sscan(rest, &kilobytes)
-	return kilobytes << 10, err
-}
-
-// watched is R22: many follow the list of runs by SSE; some of them never read, some leave and come back all the
-// time. Senders do not notice, and nothing is left of them.
-func watched(ctx context.Context, w *world) error {
-	s, err := w.installation(ctx)
-	if err != nil {
+	if _, err := fmt.Sscan(rest, &kilobytes); err != nil {
 		return err
 	}
-	w.receiver.Always(notifytest.Reply{})
-	f, err := w.feed(ctx, "diamond", 10, s)
-	if err != nil {
-		return err
-	}
-	if err := pause(ctx, w.span(20*time.Second, 5*time.Second)); err != nil {
-		return err
-	}
-	before, err := usedBy(ctx, s)
-	if err != nil {
-		return err
-	}
-	calm := f.answeredWithin(time.Time{}, time.Now())
-	audience := &audience{server: s, client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
-	watching, leave := context.WithCancel(ctx)
-	defer leave()
-	readers, deaf, restless := w.count(980, 100), 20, w.count(200, 20)
-	for range readers {
-		audience.group.Go(func() { audience.problem(audience.follow(watching, true)) })
-	}
-	for range deaf {
-		audience.group.Go(func() { audience.problem(audience.follow(watching, false)) })
-	}
-	for range restless {
-		audience.group.Go(func() {
-			for watching.Err() == nil {
-				moment, end := context.WithTimeout(watching, between(500*time.Millisecond, 1500*time.Millisecond))
-				audience.problem(audience.follow(moment, true))
-				end()
-			}
-		})
-	}
-	w.Faults["subscriber"], w.Faults["subscriber that never reads"], w.Faults["subscriber that comes and goes"] = readers, deaf, restless
-	began := time.Now()
-	if err := pause(ctx, w.span(40*time.Second, 8*time.Second)); err != nil {
-		return err
-	}
-	beside := f.answeredWithin(began, time.Now())
-	leave()
-	audience.group.Wait()
-	w.note("p99 of an acceptance %.0f ms, beside subscribers %.0f ms; they got %d events", seconds(calm)*1000, seconds(beside)*1000, audience.events)
-	if beside > 2*calm+500*time.Millisecond {
-		w.problem("p99 of an acceptance rose from %s to %s", calm, beside)
-	}
-	if audience.events < readers {
-		w.problem("%d subscribers got %d events", readers, audience.events)
-	}
-	for _, err := range audience.errs[:min(len(audience.errs), 3)] {
-		w.problem("a subscriber (of %d): %v", len(audience.errs), err)
-	}
-	w.backToNormal(ctx, s, before)
-	return w.finish(ctx, f, 40)
-}
-
-// audience is everybody who follows the list of runs.
-type audience struct {
-	server *harness.Server
-	client *http.Client
-	group  sync.WaitGroup
-
-	mu     sync.Mutex
-	events int
-	errs   []error
-}
-
-func (a *audience) problem(err error) {
-	if err != nil {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.errs = append(a.errs, err)
-	}
-}
-
-// follow subscribes until ctx ends; unless it reads, it takes nothing but the head of the answer.
-func (a *audience) follow(ctx context.Context, reads bool) error {
-	query, err := json.Marshal(map[string]string{"query": "subscription { runsChanged { cursor } }"})
-	if err != nil {
-		return err
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, a.server.URL+"/graphql", bytes.NewReader(query))
-	if err != nil {
-		return err
-	}
-	r.Header.Set("Authorization", "Bearer "+a.server.Client.Token)
-	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("Accept", "text/event-stream")
-	answer, err := a.client.Do(r)
-	if ctx.Err() != nil {
-		return nil //nolint:nilerr // it has left
-	}
-	if err != nil {
-		return err
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("subscribe: %s", answer.Status)
-	}
-	if !reads {
-		<-ctx.Done()
-		return nil
-	}
-	lines := bufio.NewScanner(answer.Body)
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "data:") && strings.Contains(lines.Text(), "runsChanged") {
-			a.mu.Lock()
-			a.events++
-			a.mu.Unlock()
-		}
-	}
-	if ctx.Err() == nil {
-		return fmt.Errorf("the stream ended: %w", lines.Err())
+	w.note("RSS at most %d MB", kilobytes>>10)
+	if kilobytes>>10 > limit {
+		w.problem("RSS rose to %d MB, more than %d", kilobytes>>10, limit)
 	}
 	return nil
 }
+
+func ms(d time.Duration) float64 { return d.Seconds() * 1000 }

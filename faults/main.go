@@ -47,7 +47,7 @@ type notRun string
 func (n notRun) Error() string { return string(n) }
 
 type options struct {
-	cases, store           string
+	cases, store, binary   string
 	short, json, list, log bool
 }
 
@@ -55,6 +55,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.cases, "case", "", "only these, e.g. R01,R06 (default: all)")
 	flag.StringVar(&o.store, "store", "", "sqlite or postgres only")
+	flag.StringVar(&o.binary, "binary", "", "this penstock instead of one that is built first")
 	flag.BoolVar(&o.short, "short", false, "the cases and the numbers that fit into a few minutes")
 	flag.BoolVar(&o.json, "json", false, "print the results as JSON")
 	flag.BoolVar(&o.list, "list", false, "print the cases and stop")
@@ -146,10 +147,11 @@ func run(ctx context.Context, o options, chosen []faultCase) error {
 	if err := os.Chmod(dir, 0o711); err != nil { // a PostgreSQL of another user lives below it
 		return err
 	}
-	fmt.Fprintln(os.Stderr, "faults: building")
-	binary, err := harness.Build(ctx, dir)
-	if err != nil {
-		return err
+	if o.binary == "" {
+		fmt.Fprintln(os.Stderr, "faults: building")
+		if o.binary, err = harness.Build(ctx, dir); err != nil {
+			return err
+		}
 	}
 	var results []*result
 	for _, c := range chosen {
@@ -160,7 +162,7 @@ func run(ctx context.Context, o options, chosen []faultCase) error {
 			fmt.Fprintf(os.Stderr, "faults: %s on %s: %s\n", c.id, store, c.title)
 			w := &world{
 				result: &result{Case: c.id, Title: c.title, Store: store, Faults: map[string]int{}},
-				short:  o.short, binary: binary, dir: filepath.Join(dir, c.id+"-"+store),
+				short:  o.short, binary: o.binary, dir: filepath.Join(dir, c.id+"-"+store),
 			}
 			w.carryOut(ctx, c, o.log)
 			if ctx.Err() != nil {

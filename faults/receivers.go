@@ -257,20 +257,10 @@ func hangingReceiver(ctx context.Context, w *world) error {
 
 // toldWithin is the p99 of the time from a request to the last message of its run.
 func (w *world) toldWithin(ctx context.Context, f *feeder) (time.Duration, error) {
-	last := map[string]time.Time{}
+	var last map[string]time.Time
 	acknowledged := f.acknowledged()
 	err := until(ctx, "everybody is told", 30*time.Second, func() (bool, error) {
-		for _, r := range w.receiver.Requests() {
-			var message struct {
-				Tags struct {
-					RunID string `json:"run_id"`
-					Node  string `json:"pipeline_node"`
-				}
-			}
-			if json.Unmarshal(r.Body, &message) == nil && message.Tags.Node == "last" {
-				last[message.Tags.RunID] = r.At
-			}
-		}
+		last = w.lastTold()
 		for _, runs := range acknowledged {
 			if last[runs[0]].IsZero() {
 				return false, fmt.Errorf("run %s has told nobody", runs[0])
@@ -284,9 +274,5 @@ func (w *world) toldWithin(ctx context.Context, f *feeder) (time.Duration, error
 			all = append(all, at.Sub(e.At))
 		}
 	}
-	if err != nil || len(all) == 0 {
-		return 0, err
-	}
-	slices.Sort(all)
-	return all[len(all)*99/100], nil
+	return percentile(all, 99), err
 }

@@ -33,6 +33,7 @@ type world struct {
 	flaky bool            // receivers answer 503 now and then: attempts fail without being interrupted
 	apart map[string]bool // runs that shall not simply complete: the case judges them itself
 
+	needs    needs // of the definition to which the feeders post
 	receiver *notifytest.Webhook
 	servers  []*harness.Server
 	feeders  []*feeder
@@ -176,6 +177,19 @@ func (w *world) installation(ctx context.Context, env ...string) (*harness.Serve
 	return s, w.setUp(ctx, s.Client)
 }
 
+// underLoad is an installation to which alerts are sent at a rate, and which has been at work for a moment.
+func (w *world) underLoad(ctx context.Context, rate int) (*harness.Server, *feeder, error) {
+	s, err := w.installation(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := w.feed(ctx, "diamond", rate, s)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s, f, pause(ctx, 2*time.Second)
+}
+
 // setUp makes the channel of the receiver and the definition. A receiver takes 50 ms to answer, so that a
 // fault finds messages under way.
 func (w *world) setUp(ctx context.Context, c *harness.Client) error {
@@ -193,13 +207,14 @@ func (w *world) setUp(ctx context.Context, c *harness.Client) error {
 			return err
 		}
 	}
+	w.needs = diamondNeeds
 	return c.Definition(ctx, "diamond", diamond)
 }
 
 // until asks until the answer is yes.
 func until(ctx context.Context, what string, limit time.Duration, ask func() (bool, error)) error {
 	deadline := time.Now().Add(limit)
-	for {
+	for wait := 20 * time.Millisecond; ; wait = min(2*wait, 160*time.Millisecond) { // who asks takes time from who works
 		yes, err := ask()
 		if yes {
 			return nil
@@ -210,7 +225,7 @@ func until(ctx context.Context, what string, limit time.Duration, ask func() (bo
 		if time.Now().After(deadline) {
 			return fmt.Errorf("not within %s: %s: %w", limit, what, err)
 		}
-		if err := pause(ctx, 20*time.Millisecond); err != nil {
+		if err := pause(ctx, wait); err != nil {
 			return err
 		}
 	}
