@@ -3,8 +3,10 @@ package db
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/uptrace/bun"
 )
 
 // ControlChannel is the PostgreSQL channel on which processes tell each other what to do; see [Store.Notify].
@@ -22,10 +24,23 @@ type ExecutorLock struct {
 	// Notifications is closed when the connection is lost; the caller then opens a new lock, and reads what it may have missed.
 	Notifications <-chan Notification
 
+	store *Store
+	id    string
+	signs map[string]sign // of the other processes
+
 	cancel context.CancelFunc
 	wait   sync.WaitGroup
 	err    error
 }
+
+// sign is the newest sign of life of a process, and when it was first seen.
+type sign struct {
+	text string
+	at   time.Time
+}
+
+// silent is how long a process that holds its lock may show no sign of life.
+const silent = 20 * time.Second
 
 // OpenExecutor registers a process under an id that no other process has, and listens. It returns nil on
 // SQLite, where there is only one process.
@@ -56,7 +71,7 @@ func (s *Store) OpenExecutor(ctx context.Context, id string) (*ExecutorLock, err
 	}
 	notifications := make(chan Notification, 256)
 	listen, cancel := context.WithCancel(context.Background())
-	l := &ExecutorLock{Notifications: notifications, cancel: cancel}
+	l := &ExecutorLock{Notifications: notifications, store: s, id: id, signs: map[string]sign{}, cancel: cancel}
 	l.wait.Go(func() {
 		defer conn.Close(context.Background())
 		defer close(notifications)
@@ -87,21 +102,48 @@ func (l *ExecutorLock) Close() {
 	l.wait.Wait()
 }
 
-// DeadExecutors notes that this process works, and returns and forgets those that do not: their lock is free, or
-// they hold it and have not asked for twenty seconds (on the clock of the database). Each is returned to one caller
-// only. One that wakes up is back with its next call. On SQLite there are none.
-func (s *Store) DeadExecutors(ctx context.Context, self string) ([]string, error) {
-	if s.isSQLite() {
-		return nil, nil
+// Dead notes that this process works, and returns and forgets those that do not: their lock is free, or they hold it
+// and have shown no new sign of life for twenty seconds. These are counted on the clock of this process, at the moment
+// now: no other clock has to be right. Each is returned to one caller only. One that wakes up is back with its next call.
+func (l *ExecutorLock) Dead(ctx context.Context, now time.Time) (dead []string, err error) {
+	hung, args := "FALSE", []any{l.id}
+	var mute [][]string
+	for id, s := range l.signs {
+		if s.text != "" && now.Sub(s.at) > silent {
+			mute = append(mute, []string{id, s.text})
+		}
 	}
-	var dead []string
-	err := s.write.NewRaw(`WITH working AS (
+	if len(mute) > 0 {
+		hung, args = "(id, seen_at::text) IN (?1)", append(args, bun.In(mute))
+	}
+	var rows []struct {
+		ID   string
+		Seen string
+		Dead bool
+	}
+	err = l.store.write.NewRaw(`WITH working AS (
 			INSERT INTO executors (id, started_at, seen_at) VALUES (?0, now(), now())
-			ON CONFLICT (id) DO UPDATE SET seen_at = now() WHERE executors.seen_at IS NULL OR executors.seen_at < now() - interval '4 seconds'
-		) DELETE FROM executors WHERE id <> ?0
-			AND (seen_at < now() - interval '20 seconds' OR pg_try_advisory_xact_lock(hashtextextended(id, 2))) RETURNING id`, self).
-		Scan(ctx, &dead)
-	return dead, wrap(err, "find dead executors")
+			ON CONFLICT (id) DO UPDATE SET seen_at = now()
+			WHERE executors.seen_at IS NULL OR executors.seen_at NOT BETWEEN now() - interval '4 seconds' AND now()
+		), gone AS (
+			DELETE FROM executors WHERE id <> ?0 AND (`+hung+` OR pg_try_advisory_xact_lock(hashtextextended(id, 2))) RETURNING id
+		) SELECT id, coalesce(seen_at::text, '') AS seen, id IN (SELECT id FROM gone) AS dead FROM executors WHERE id <> ?0`, args...).
+		Scan(ctx, &rows)
+	if err != nil {
+		return nil, wrap(err, "find dead executors")
+	}
+	signs := map[string]sign{}
+	for _, r := range rows {
+		if r.Dead {
+			dead = append(dead, r.ID)
+		} else if before := l.signs[r.ID]; before.text == r.Seen {
+			signs[r.ID] = before
+		} else {
+			signs[r.ID] = sign{r.Seen, now}
+		}
+	}
+	l.signs = signs
+	return dead, nil
 }
 
 // Notify tells all processes, this one too. The payload is at most 7,999 bytes. On SQLite it does nothing.

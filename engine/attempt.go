@@ -44,7 +44,7 @@ func (p *progress) attempt(ctx context.Context, index int, in Input) (o outcome)
 	if s, real := in.Services.(*services); real && s.delivery != nil {
 		sends = s.delivery
 		o.message = sends.message
-		defer func() { sends.pass.leave(sends.how, sends.problem, sends.after) }()
+		defer func() { sends.pass.leave(sends.how, sends.problem, sends.answered, sends.after) }()
 	}
 	if !p.plan.types[node.Type].Waits { // or what it waits for might find no slot
 		select {

@@ -53,9 +53,9 @@ type pass struct {
 }
 
 // leave gives the right back; without one it does nothing.
-func (ps *pass) leave(how passed, reason string, after time.Duration) {
+func (ps *pass) leave(how passed, reason string, answered, after time.Duration) {
 	if ps != nil && ps.gate != nil {
-		ps.gate.leave(how, reason, after)
+		ps.gate.leave(how, reason, answered, after)
 	}
 }
 
@@ -130,7 +130,7 @@ func (p *progress) admitted(node *definition.PlanNode, st *nodeState, o outcome)
 	st.place = to.Channel + " " + to.Destination
 	for id, other := range p.results {
 		if other.precedes(st) {
-			st.pass.leave(passedUnused, "", 0)
+			st.pass.leave(passedUnused, "", 0, 0)
 			st.pass, st.behind = nil, id
 			return
 		}
@@ -145,7 +145,7 @@ func (st *nodeState) precedes(next *nodeState) bool {
 // returnPasses gives back what was not used when the run ends early.
 func (p *progress) returnPasses() {
 	for _, st := range p.results {
-		st.pass.leave(passedUnused, "", 0)
+		st.pass.leave(passedUnused, "", 0, 0)
 	}
 }
 
@@ -222,10 +222,11 @@ type delivery struct {
 	update  bool // it is to edit an earlier message
 	earlier *db.NotificationMessage
 
-	pass    *pass
-	how     passed        // how it leaves the gate
-	problem string        // why it failed
-	after   time.Duration // what the receiver asked to wait
+	pass     *pass
+	how      passed        // how it leaves the gate
+	problem  string        // why it failed
+	answered time.Duration // how long the receiver took
+	after    time.Duration // what the receiver asked to wait
 }
 
 // busyGrace is how much longer than its timeout an attempt counts as under way if nobody says how it ended.
@@ -284,7 +285,9 @@ func (s *services) Deliver(ctx context.Context, to Target, m notify.Message, upd
 		}
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, d.node.Timeout, errTimeout)
+	begin := time.Now()
 	receipt, err := to.Sender.Send(limited, m)
+	d.answered = time.Since(begin)
 	err = inTime(limited, err, d.node.Timeout)
 	cancel()
 

@@ -355,7 +355,7 @@ func (e *Engine) listenOnce(ctx context.Context) error {
 			}
 			e.heard(n)
 		case <-tick.C:
-			dead, err := e.store.DeadExecutors(ctx, e.id)
+			dead, err := place.Dead(ctx, time.Now())
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -13,7 +14,9 @@ import (
 )
 
 const (
-	gateWidth   = 8           // attempts at once to one channel
+	gateWidth   = 8  // attempts at once to one channel
+	promptWidth = 32 // to one whose receiver answers promptly
+	promptly    = 250 * time.Millisecond
 	breakAfter  = 5           // failures in a row that may pass
 	probeBase   = time.Second // the first wait of an open breaker, doubled by every probe that fails
 	probeCap    = time.Minute
@@ -23,7 +26,7 @@ const (
 )
 
 // gate is this process's way to one channel. It lets a few attempts pass at a time, so that a channel
-// that hangs keeps a few workers and no more. After failures in a row it is open like a circuit
+// that hangs keeps a few workers and no more; some more while its receiver answers promptly. After failures in a row it is open like a circuit
 // breaker: one attempt at a time asks, in growing intervals, and the others wait without a worker. The
 // first success closes it.
 type gate struct {
@@ -38,7 +41,8 @@ type gate struct {
 	reason   string    // of the last of them
 	rest     time.Time // nobody passes before
 	gap      time.Duration
-	wake     *time.Timer // of the end of the rest, nil if nobody waits for it
+	wake     *time.Timer   // of the end of the rest, nil if nobody waits for it
+	answers  time.Duration // how long the receiver takes to answer, smoothed; 0: not known
 
 	worked time.Time // last success
 }
@@ -77,6 +81,26 @@ func (gs *gates) full(crowd int) (channels []string) {
 		g.mu.Unlock()
 	}
 	return channels
+}
+
+// behind reports whether so many wait for a receiver that answers promptly: it is this process that cannot keep up.
+func (gs *gates) behind(crowd int) bool {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	for _, g := range gs.all {
+		g.mu.Lock()
+		behind := g.waiting.Len() >= crowd && g.prompt()
+		g.mu.Unlock()
+		if behind {
+			return true
+		}
+	}
+	return false
+}
+
+// prompt reports whether the receiver takes what it is sent, at once. The caller holds mu.
+func (g *gate) prompt() bool {
+	return g.answers > 0 && g.answers < promptly && g.failures < breakAfter && !time.Now().Before(g.rest)
 }
 
 // turn is an attempt that waits.
@@ -177,8 +201,11 @@ func (g *gate) pass(place *list.Element) {
 // dispatch lets through whoever may pass. The caller holds mu.
 func (g *gate) dispatch() {
 	width := gateWidth
-	if g.failures >= breakAfter {
+	switch {
+	case g.failures >= breakAfter:
 		width = 1
+	case g.prompt():
+		width = promptWidth
 	}
 	for g.waiting.Len() > 0 && g.busy < width {
 		if rest := time.Until(g.rest); rest > 0 {
@@ -196,12 +223,17 @@ func (g *gate) dispatch() {
 	}
 }
 
-// leave ends what [gate.enter] began. after is how long the receiver wants everyone to wait.
-func (g *gate) leave(how passed, reason string, after time.Duration) {
+// leave ends what [gate.enter] began. answered is how long the receiver took, after how long it wants everyone to wait.
+func (g *gate) leave(how passed, reason string, answered, after time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.busy--
 	now := time.Now()
+	if how != passedUnused {
+		answered = max(answered, 1)
+		g.answers = cmp.Or(g.answers, answered)
+		g.answers += (answered - g.answers) / 8
+	}
 	switch how {
 	case passedWorked:
 		g.failures, g.gap, g.rest, g.worked = 0, 0, time.Time{}, now

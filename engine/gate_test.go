@@ -23,7 +23,7 @@ func TestGate(t *testing.T) {
 		g := &gate{channel: "ops"}
 		for range breakAfter {
 			enter(t, g)
-			g.leave(passedFailed, "503", 0)
+			g.leave(passedFailed, "503", time.Second, 0)
 		}
 		return g
 	}
@@ -40,13 +40,48 @@ func TestGate(t *testing.T) {
 				enter(t, g)
 				inside.Add(1)
 				<-leave
-				g.leave(passedWorked, "", 0)
+				g.leave(passedWorked, "", time.Second, 0)
 			})
 		}
 		synctest.Wait()
 		if n := inside.Load(); n != gateWidth {
 			t.Errorf("%d are inside, want %d", n, gateWidth)
 		}
+		close(leave)
+		wg.Wait()
+	})
+	run(t, "who answers promptly is asked by more at once, and a crowd there waits for this process", func(t *testing.T) {
+		gs := &gates{}
+		g := gs.of("ops")
+		leave := make(chan time.Duration) // how long the receiver took
+		var wg sync.WaitGroup
+		for range 200 {
+			wg.Go(func() {
+				enter(t, g)
+				g.leave(passedWorked, "", <-leave, 0)
+			})
+		}
+		for n, took := range []time.Duration{time.Second, 0} {
+			for range 50 {
+				leave <- took
+			}
+			synctest.Wait()
+			want := []int{gateWidth, promptWidth}[n]
+			if g.busy != want {
+				t.Errorf("%d are inside when the receiver takes %s, want %d", g.busy, took, want)
+			}
+			if behind := gs.behind(50); behind != (took == 0) {
+				t.Errorf("a crowd waits for a receiver that takes %s: behind is %t", took, behind)
+			}
+		}
+		for range breakAfter {
+			g.leave(passedFailed, "503", 0, 0)
+			g.busy++
+		}
+		if gs.behind(50) {
+			t.Error("behind, and the receiver is away")
+		}
+		g.forget()
 		close(leave)
 		wg.Wait()
 	})
@@ -60,9 +95,9 @@ func TestGate(t *testing.T) {
 				enter(t, g)
 				tries.Add(1)
 				if works.Load() {
-					g.leave(passedWorked, "", 0)
+					g.leave(passedWorked, "", time.Second, 0)
 				} else {
-					g.leave(passedFailed, "503", 0)
+					g.leave(passedFailed, "503", time.Second, 0)
 				}
 			}()
 		}
@@ -84,7 +119,7 @@ func TestGate(t *testing.T) {
 			enter(t, g)
 		}
 		for range gateWidth {
-			g.leave(passedFailed, "timeout", 0)
+			g.leave(passedFailed, "timeout", time.Second, 0)
 		}
 		if g.gap != probeBase {
 			t.Errorf("the gap is %v, want %v", g.gap, probeBase)
@@ -94,7 +129,7 @@ func TestGate(t *testing.T) {
 		for asked, want := range map[time.Duration]time.Duration{7 * time.Second: 7 * time.Second, 24 * time.Hour: longestRest} {
 			g := &gate{channel: "ops"}
 			enter(t, g)
-			g.leave(passedFailed, "429", asked)
+			g.leave(passedFailed, "429", time.Second, asked)
 			began := time.Now()
 			enter(t, g)
 			if waited := time.Since(began); waited != want {
@@ -154,7 +189,7 @@ func TestGate(t *testing.T) {
 		g := &gate{channel: "ops"}
 		for range 3 * breakAfter {
 			enter(t, g)
-			g.leave(passedRefused, "400", 0)
+			g.leave(passedRefused, "400", time.Second, 0)
 		}
 		if g.failures != 0 || !g.rest.IsZero() {
 			t.Errorf("%d failures, rest until %v", g.failures, g.rest)

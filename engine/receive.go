@@ -215,7 +215,7 @@ func (e *Engine) admit(ctx context.Context) (release func(), err error) {
 	if !e.launched.Load() {
 		return nil, &fault.Error{Code: fault.Unavailable, Message: "The server is starting or stopping; send it again.", After: time.Second}
 	}
-	if int(e.load.Load()) >= e.o.Backlog {
+	if int(e.load.Load()) >= e.o.Backlog || e.gates.behind(max(e.o.Crowd/2, 1)) {
 		return nil, &fault.Error{Code: fault.Unavailable, Message: "Too many runs are waiting; send it again later.", After: 5 * time.Second}
 	}
 	select {

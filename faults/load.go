@@ -97,7 +97,7 @@ func overloaded(ctx context.Context, w *world) error {
 		return err
 	}
 	var ledger []entry
-	phase := func(name string, f *feeder, span time.Duration) (began, ended time.Time, err error) {
+	phase := func(f *feeder, span time.Duration) (began, ended time.Time, err error) {
 		began = time.Now()
 		if err := pause(ctx, span); err != nil {
 			return began, ended, err
@@ -112,7 +112,7 @@ func overloaded(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	began, ended, err := phase("all it can bear", crowd, 20*time.Second)
+	began, ended, err := phase(crowd, 20*time.Second)
 	if err != nil {
 		return err
 	}
@@ -124,63 +124,62 @@ func overloaded(ctx context.Context, w *world) error {
 	w.Load = fmt.Sprintf("%d, %d, %d /s", normal, 5*normal, normal)
 	w.note("64 senders that wait for their answers: %.0f alerts/s accepted and told; overloads are measured by it", peak)
 
-	calm := time.Duration(0)
-	for _, p := range []struct {
-		name  string
-		rate  int
-		lasts time.Duration
-	}{{"load", normal, 20 * time.Second}, {"overload", 5 * normal, 40 * time.Second}, {"load again", normal, 40 * time.Second}} {
-		f, err := w.feed(ctx, "short", p.rate, s)
-		if err != nil {
-			return err
-		}
-		if p.name == "overload" {
-			f.giveUp() // or those who come again would make it more and more
-		}
-		began, ended, err := phase(p.name, f, p.lasts)
-		if err != nil {
-			return err
-		}
-		switch p.name {
-		case "load":
-			w.checkAnswers(p.name, f, began, ended, 0)
-			calm = f.answeredWithin(began, ended)
-		case "overload":
-			w.checkAnswers(p.name, f, began, ended, time.Second)
-			goodput := w.toldPerSecond(began.Add(settling), ended)
-			w.note("goodput %.0f/s, %.0f %% of the peak", goodput, 100*goodput/peak)
-			if goodput < peak*8/10 {
-				w.problem("the goodput of an overload is %.0f/s, less than 80 %% of the %.0f/s that this machine can bear", goodput, peak)
-			}
-			defer func(f *feeder) {
-				pages := w.toldAfter(f, began, ended)
-				w.note("overload: from an acceptance to its page p50 %.1f s, p99 %.1f s", percentile(pages, 50).Seconds(), percentile(pages, 99).Seconds())
-				// What may wait is bounded by number: a slower machine takes longer for it.
-				limit := max(10*time.Second, time.Duration(2*2000/peak*float64(time.Second)))
-				if last := percentile(pages, 100); last > limit {
-					w.problem("a page left %s after its alert was accepted, not within %s", last, limit)
-				}
-			}(f)
-		default:
-			w.checkAnswers(p.name, f, began.Add(30*time.Second), ended, 0)
-			after := f.answeredWithin(began.Add(30*time.Second), ended)
-			w.note("p99 of an acceptance before the overload %.0f ms, 30 s after it %.0f ms", ms(calm), ms(after))
-			if after > 2*calm+500*time.Millisecond {
-				w.problem("p99 of an acceptance is %s, 30 s after an overload; before it was %s", after, calm)
-			}
-		}
+	f, err := w.feed(ctx, "short", normal, s)
+	if err != nil {
+		return err
 	}
-	loaded := time.Now()
+	if began, ended, err = phase(f, 20*time.Second); err != nil {
+		return err
+	}
+	w.checkAnswers("load", f, began, ended, 0)
+	calm := f.answeredWithin(began, ended)
+
+	over, err := w.feed(ctx, "short", 5*normal, s)
+	if err != nil {
+		return err
+	}
+	over.giveUp() // or those who come again would make it more and more
+	overBegan, overEnded, err := phase(over, 40*time.Second)
+	if err != nil {
+		return err
+	}
+	w.checkAnswers("overload", over, overBegan, overEnded, time.Second)
+	goodput := w.toldPerSecond(overBegan.Add(settling), overEnded)
+	w.note("goodput %.0f/s, %.0f %% of the peak", goodput, 100*goodput/peak)
+	if goodput < peak*8/10 {
+		w.problem("the goodput of an overload is %.0f/s, less than 80 %% of the %.0f/s that this machine can bear", goodput, peak)
+	}
+
+	if f, err = w.feed(ctx, "short", normal, s); err != nil {
+		return err
+	}
+	if began, ended, err = phase(f, 40*time.Second); err != nil {
+		return err
+	}
+	began = began.Add(30 * time.Second)
+	w.checkAnswers("load again", f, began, ended, 0)
+	after := f.answeredWithin(began, ended)
+	w.note("p99 of an acceptance before the overload %.0f ms, 30 s after it %.0f ms", ms(calm), ms(after))
+	if after > 2*calm+500*time.Millisecond {
+		w.problem("p99 of an acceptance is %s, 30 s after an overload; before it was %s", after, calm)
+	}
 	if err := w.settledWithin(ctx, s, 5*time.Minute); err != nil {
 		w.problem("%v", err)
 	}
-	w.recovered("the end of every run after the last load", time.Since(loaded), time.Minute)
+	w.recovered("the end of every run after the last load", time.Since(ended), time.Minute)
+
+	pages := w.toldAfter(over, overBegan, overEnded)
+	w.note("overload: from an acceptance to its page p50 %.1f s, p99 %.1f s, at most %.1f s",
+		percentile(pages, 50).Seconds(), percentile(pages, 99).Seconds(), percentile(pages, 100).Seconds())
+	// How many may wait is a number: a slower machine takes longer for them.
+	if last, limit := percentile(pages, 100), max(10*time.Second, time.Duration(2*2000/peak*float64(time.Second))); last > limit {
+		w.problem("a page left %s after its alert was accepted, not within %s", last, limit)
+	}
 	if err := w.checkMemory(s, 768); err != nil {
 		return err
 	}
-	last := w.feeders[len(w.feeders)-1]
-	last.entries = ledger // one for the checks
-	return w.finish(ctx, last, 1000)
+	f.entries = ledger // one for the checks
+	return w.finish(ctx, f, 1000)
 }
 
 // checkAnswers: every request of a span was accepted, or refused with a time to wait, soon. Without a limit none may be
