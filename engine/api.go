@@ -63,6 +63,7 @@ type Inbound struct {
 	Actor       string // token name, for created_by
 
 	replayOf string    // id of the delivery that this one repeats
+	ofAlerts bool      // which held alerts
 	heard    time.Time // when that was received
 }
 

@@ -82,7 +82,8 @@ type intakeJob struct {
 	plan     *plan   // of run
 	delivery string
 	trace    string
-	replay   bool // sent through again by a person: what has not changed counts too
+	to       *named // the only definition it is routed to, nil: whichever matches
+	replay   bool   // sent through again by a person: what has not changed counts too
 	actor    string
 	parsed   *parsed
 
@@ -238,6 +239,10 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 		for _, j := range routed {
+			if j.to != nil {
+				decisions = append(decisions, j.send(now)...)
+				continue
+			}
 			decisions = append(decisions, j.route(ctx, routes, worked, now)...)
 		}
 		for _, j := range fresh {

@@ -52,6 +52,10 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 	if err != nil {
 		return Accepted{}, err
 	}
+	var to *named // routed there and nowhere else
+	if in.ofAlerts && target.plan != nil && target.plan.ingest == nil {
+		to, target = new(target), named{}
+	}
 	delivery := db.Delivery{
 		ID: newID(), TraceID: newID(), Definition: in.Definition, ContentType: in.ContentType,
 		Headers: keepHeaders(in.Header), Body: in.Body, Status: "accepted", ReplayOf: in.replayOf, HeardAt: in.heard, ReceivedAt: now(),
@@ -73,13 +77,17 @@ func (e *Engine) Receive(ctx context.Context, in Inbound) (_ Accepted, err error
 	}
 	e.leftOut.Add(int64(understood.batch.Truncated))
 	accepted := Accepted{DeliveryID: delivery.ID, TraceID: delivery.TraceID, Status: "accepted"}
-	if in.Definition == "" {
+	if in.Definition == "" || to != nil {
 		if err := e.store.Accept(ctx, db.Acceptance{Delivery: &delivery}); err != nil {
 			release()
 			return Accepted{}, err
 		}
 		e.hear(in, understood.source, delivery.ReceivedAt)
-		accepted.started(ctx, e.routeSoon(&delivery, understood, in.Actor, release))
+		routed := e.routeSoon(&delivery, understood, to, in.Actor, release)
+		if to != nil {
+			return accepted, accepted.sent(ctx, routed)
+		}
+		accepted.started(ctx, routed)
 		return accepted, nil
 	}
 	run := newRun(target.def, target.plan.versionID, delivery.ReceivedAt)
@@ -149,17 +157,35 @@ func (a *Accepted) started(ctx context.Context, routed <-chan *intakeJob) {
 	defer patience.Stop()
 	select {
 	case j := <-routed:
-		if j != nil && len(j.starts) > 0 {
-			a.RunID, a.Definition = &j.starts[0].run.ID, &j.starts[0].run.DefinitionName
-		}
+		a.name(j)
 	case <-patience.C:
 	case <-ctx.Done():
 	}
 }
 
-// routeSoon takes a stored delivery in that names no definition. The channel gives the intake when it is
+// sent waits for what was sent to one definition: nobody takes that up again.
+func (a *Accepted) sent(ctx context.Context, routed <-chan *intakeJob) error {
+	select {
+	case j := <-routed:
+		if j == nil {
+			return fault.New(fault.Unavailable, "The server is stopping. Send the delivery through again in a moment.")
+		}
+		a.name(j)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (a *Accepted) name(j *intakeJob) {
+	if j != nil && len(j.starts) > 0 {
+		a.RunID, a.Definition = &j.starts[0].run.ID, &j.starts[0].run.DefinitionName
+	}
+}
+
+// routeSoon takes a stored delivery in that is to be routed; to is the only place it may go to, if there is one. The channel gives the intake when it is
 // done, or nothing if the process stops before: the next one's sweeper finds the delivery.
-func (e *Engine) routeSoon(delivery *db.Delivery, p *parsed, actor string, release func()) <-chan *intakeJob {
+func (e *Engine) routeSoon(delivery *db.Delivery, p *parsed, to *named, actor string, release func()) <-chan *intakeJob {
 	done := make(chan *intakeJob, 1)
 	if _, underway := e.routing.LoadOrStore(delivery.ID, true); underway {
 		release()
@@ -173,7 +199,7 @@ func (e *Engine) routeSoon(delivery *db.Delivery, p *parsed, actor string, relea
 		defer close(done)
 		defer e.routing.Delete(delivery.ID)
 		j, err := e.takeIn(e.life, intakeJob{
-			delivery: delivery.ID, trace: delivery.TraceID, replay: delivery.ReplayOf != "", actor: actor, parsed: p,
+			delivery: delivery.ID, trace: delivery.TraceID, replay: delivery.ReplayOf != "", actor: actor, parsed: p, to: to,
 		})
 		switch {
 		case err == nil:
@@ -204,7 +230,7 @@ func (e *Engine) routePending(ctx context.Context, limit int) error {
 			e.log.Error("read delivery", "delivery_id", id, "error", err)
 			continue
 		}
-		e.routeSoon(delivery, p, "", func() {})
+		e.routeSoon(delivery, p, nil, "", func() {})
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ func (e *Engine) report(ctx context.Context, source, key string, batch alerts.Ba
 	if err != nil {
 		return err
 	}
-	e.routeSoon(&delivery, p, "", func() {})
+	e.routeSoon(&delivery, p, nil, "", func() {})
 	return nil
 }
 
@@ -76,7 +76,8 @@ type ReplayInput struct {
 }
 
 // Replay takes the body of a stored delivery in as a new delivery that points to the old one. What has
-// not changed since is worked all the same: a person asked for it. It is old news, though: an alert that later
+// not changed since is worked all the same: a person asked for it. A definition without an ingest node is run
+// for each incident of its alerts, as if they had been routed to it. It is old news, though: an alert that later
 // deliveries have spoken of stays as they left it.
 func (e *Engine) Replay(ctx context.Context, in ReplayInput) (Accepted, error) {
 	d, err := e.store.Delivery(ctx, in.DeliveryID)
@@ -90,8 +91,14 @@ func (e *Engine) Replay(ctx context.Context, in ReplayInput) (Accepted, error) {
 	for name, value := range d.Headers {
 		header.Set(name, value)
 	}
+	var batch alerts.Batch
+	if len(d.Parsed) > 0 {
+		if err := json.Unmarshal(d.Parsed, &batch); err != nil {
+			return Accepted{}, err
+		}
+	}
 	return e.Receive(ctx, Inbound{
 		Definition: or(in.Definition, d.Definition), Source: or(in.Source, d.Source),
-		ContentType: d.ContentType, Header: header, Body: d.Body, Actor: in.Actor, replayOf: d.ID, heard: heard(d),
+		ContentType: d.ContentType, Header: header, Body: d.Body, Actor: in.Actor, replayOf: d.ID, ofAlerts: len(batch.Alerts) > 0, heard: heard(d),
 	})
 }

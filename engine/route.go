@@ -124,18 +124,39 @@ func (j *intakeJob) route(ctx context.Context, routes []*route, worked map[strin
 				taken = true
 			}
 			if looked.Outcome == db.ConsideredMatched {
-				run := newRun(route.def, route.plan.versionID, now)
-				run.TraceID, run.Trigger, run.Source, run.CreatedBy = j.trace, db.TriggerAlert, j.out.Source, j.actor
-				run.DeliveryID, run.IncidentID = j.delivery, c.ID
-				run.Change = fmt.Sprintf("%s@%d", c.ID, c.Revision)
-				looked.RunID, d.Outcome = run.ID, db.DecisionStarted
-				j.starts = append(j.starts, start{run, route.plan})
+				looked.RunID, d.Outcome = j.start(c, route.def, route.plan, db.TriggerAlert, now), db.DecisionStarted
 			}
 			d.Considered = append(d.Considered, looked)
 		}
 		decisions = append(decisions, d)
 	}
 	return append(decisions, j.nothingToResolve(now)...)
+}
+
+// send starts the definition that a person has named for every incident of a delivery.
+func (j *intakeJob) send(now time.Time) []db.Decision {
+	var decisions []db.Decision
+	for i := range j.out.Incidents {
+		c := &j.out.Incidents[i]
+		d := j.decision(c, now)
+		d.Outcome = db.DecisionStarted
+		d.Considered = []db.Considered{{
+			Definition: j.to.def.Name, Version: j.to.def.Version, Outcome: db.ConsideredNamed, Detail: "The delivery was sent through again to it.",
+			RunID: j.start(c, j.to.def, j.to.plan, db.TriggerManual, now),
+		}}
+		decisions = append(decisions, d)
+	}
+	return append(decisions, j.nothingToResolve(now)...)
+}
+
+// start adds a run of an incident, and returns its id.
+func (j *intakeJob) start(c *incidentChange, def *db.PipelineDefinition, plan *plan, trigger db.Trigger, now time.Time) string {
+	run := newRun(def, plan.versionID, now)
+	run.TraceID, run.Trigger, run.Source, run.CreatedBy = j.trace, trigger, j.out.Source, j.actor
+	run.DeliveryID, run.IncidentID = j.delivery, c.ID
+	run.Change = fmt.Sprintf("%s@%d", c.ID, c.Revision)
+	j.starts = append(j.starts, start{run, plan})
+	return run.ID
 }
 
 // consider asks one definition about a change.

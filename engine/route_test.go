@@ -241,6 +241,27 @@ func TestReplay(t *testing.T) {
 		if r := s.wait(*c.RunID); r.NodeResults["tell"].Skipped || r.Trigger != db.TriggerManual {
 			t.Errorf("by name: %+v", r)
 		}
+		s.define("late", `[{"id":"tell","type":"step","when":"incident.host == 'h' && alert.labels.team == 'web'"}]`)
+		late, err := s.Replay(t.Context(), engine.ReplayInput{DeliveryID: a.DeliveryID, Definition: "late", Actor: "ann"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := s.wait(*late.RunID); s.statuses(r) != "completed: tell=succeeded" || r.Trigger != db.TriggerManual || r.IncidentID == nil {
+			t.Errorf("a definition without ingest: %s, %+v", s.statuses(r), r)
+		}
+		if got := told(s.decided(late.DeliveryID)); got != "repeated started: late=named" {
+			t.Errorf("a definition without ingest: %s", got)
+		}
+		plain, err := s.Receive(t.Context(), engine.Inbound{Definition: "late", Body: one, ContentType: "application/json"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if plain, err = s.Replay(t.Context(), engine.ReplayInput{DeliveryID: plain.DeliveryID}); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.wait(*plain.RunID); r.IncidentID != nil {
+			t.Errorf("what was plain data stays plain data: %+v", r)
+		}
 		if _, err := s.Replay(t.Context(), engine.ReplayInput{DeliveryID: "nope"}); !fault.Is(err, fault.NotFound) {
 			t.Errorf("unknown delivery: %v", err)
 		}
