@@ -49,7 +49,7 @@ var onlyIn = map[string][]string{
 	"github.com/jackc/pgx":            {"db", "bench", "faults"},
 	"modernc.org/sqlite":              {"db", "bench", "faults"},
 	"github.com/shirou/gopsutil":      {"nodes"},
-	"github.com/coder/websocket":      {"graph", "bench"},
+	"github.com/coder/websocket":      {"graph", "bench", "faults"},
 	"github.com/goccy/go-yaml":        {"engine"},
 	"github.com/hashicorp/golang-lru": {"auth", "graph", "engine"},
 	"github.com/santhosh-tekuri":      {"drivers", "engine"},

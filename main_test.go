@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"penstock/db/dbtest"
+	"penstock/e2e/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -61,16 +61,15 @@ func scripts(t *testing.T, dir string, setup func(*testscript.Env)) {
 
 // freeport sets PENSTOCK_LISTEN and URL to an address that nobody listens on.
 func freePort(ts *testscript.TestScript, _ bool, _ []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := harness.FreeAddress() // which no connection of another test can take meanwhile
 	ts.Check(err)
-	ts.Setenv("PENSTOCK_LISTEN", l.Addr().String())
-	ts.Setenv("URL", "http://"+l.Addr().String())
-	ts.Check(l.Close())
+	ts.Setenv("PENSTOCK_LISTEN", address)
+	ts.Setenv("URL", "http://"+address)
 }
 
 // ready waits until the server at $URL says it is.
 func ready(ts *testscript.TestScript, _ bool, _ []string) {
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		res, err := http.Get(ts.Getenv("URL") + "/readyz")
 		if err == nil {

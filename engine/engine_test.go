@@ -398,13 +398,35 @@ func TestRetry(t *testing.T) {
 				t.Errorf("%s after attempt %d", r.Status, r.NodeResults["slow"].Attempt)
 			}
 		})
-		t.Run("a panic fails the node, not the process", func(t *testing.T) {
-			s.script.on("panics", func(context.Context, engine.Input) (engine.Output, error) { panic("secret detail") })
-			s.define("panics", `[{"id":"panics","type":"step"}]`)
-			if r := s.run("panics"); r.Status != db.RunFailed || strings.Contains(*r.Error, "secret") {
-				t.Errorf("%s: %s", r.Status, *r.Error)
+	})
+}
+
+// TestPoison has a node that panics every time, beside a good one and with one worker.
+func TestPoison(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store *db.Store, hub *engine.Hub) {
+		sc := newScript()
+		sc.on("panics", func(context.Context, engine.Input) (engine.Output, error) { panic("secret detail") })
+		s := start(t, store, hub, sc, func(o *engine.Options) { o.Workers = 1 })
+		s.define("poison", `[{"id":"panics","type":"effect"}]`)
+		s.define("good", `[{"id":"works","type":"effect"}]`)
+		var poisoned engine.RunResult
+		for range 10 {
+			poisoned = s.run("poison")
+			if r := poisoned; r.Status != db.RunFailed || strings.Contains(*r.Error, "secret") || r.NodeResults["panics"].Attempt != 1 {
+				t.Errorf("poison: %s after attempt %d: %s", r.Status, r.NodeResults["panics"].Attempt, *r.Error)
 			}
-		})
+			if r := s.run("good"); r.Status != db.RunCompleted {
+				t.Errorf("beside poison: %s", r.Status)
+			}
+		}
+		sc.on("panics", func(context.Context, engine.Input) (engine.Output, error) { return engine.Output{}, nil })
+		if _, err := s.Retry(t.Context(), poisoned.RunID, "test"); err != nil {
+			t.Fatal(err)
+		}
+		if r := s.wait(poisoned.RunID); r.Status != db.RunCompleted {
+			t.Errorf("continued once it is mended: %s", r.Status)
+		}
 	})
 }
 

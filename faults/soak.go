@@ -27,7 +27,7 @@ func soaked(ctx context.Context, w *world) error {
 		return err
 	}
 	var rounds []held
-	for range 6 {
+	for range 8 {
 		script := make([]notifytest.Reply, 10_000)
 		for i := range script {
 			if rand.IntN(20) == 0 {
@@ -35,7 +35,7 @@ func soaked(ctx context.Context, w *world) error {
 			}
 		}
 		w.receiver.Script(script...)
-		if err := pause(ctx, 30*time.Second); err != nil {
+		if err := pause(ctx, 45*time.Second); err != nil {
 			return err
 		}
 		now, err := w.holds(ctx, s)
@@ -55,7 +55,7 @@ func soaked(ctx context.Context, w *world) error {
 	}
 	w.receiver.Script()
 	first, last := rounds[0], rounds[len(rounds)-1]
-	w.note("after 30 s: %+v; in the last round: %+v", first, last)
+	w.note("after 45 s: %+v; in the last round: %+v", first, last)
 	if last.goroutines > 2*first.goroutines+50 || last.files > 2*first.files+50 || last.heapMB > 2*first.heapMB+64 || last.walMB > 2*first.walMB+32 {
 		w.problem("I8: what is held grows: %+v, in the last round %+v", first, last)
 	}
