@@ -112,7 +112,7 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if len(ids) == 1 {
-			filter.DefinitionID = ids[0]
+			filter.DefinitionID, filter.DefinitionName = ids[0], ""
 		} else {
 			unknown = page.Definition
 		}

@@ -76,22 +76,23 @@ export async function components() {
   return { url: new URL(said.trim()).origin }
 }
 
-let browser
-async function chrome() {
-  if (!browser) {
-    browser = await chromium.launch({
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-    })
-    ends.unshift(() => browser.close())
-  }
+// launch starts a browser; it is closed after the tests of the file.
+export async function launch(args = []) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args],
+  })
+  ends.unshift(() => browser.close())
   return browser
 }
+
+let browser
 
 // visit opens a page in a browser profile of its own. At its end the profile must have seen nothing
 // that must not happen; page.expected lists patterns of console errors that the story provokes.
 export async function visit(server, { width = 1440, height = 900, dark = false, scripts = true, state } = {}) {
-  const context = await (await chrome()).newContext({
+  browser ??= await launch()
+  const context = await browser.newContext({
     baseURL: server.url, viewport: { width, height }, colorScheme: dark ? "dark" : "light", javaScriptEnabled: scripts,
     reducedMotion: "reduce", hasTouch: width < 500, storageState: state, timezoneId: "UTC", locale: "en-GB",
   })
