@@ -26,9 +26,9 @@ const (
 )
 
 // gate is this process's way to one channel. It lets a few attempts pass at a time, so that a channel
-// that hangs keeps a few workers and no more; some more while its receiver answers promptly. After failures in a row it is open like a circuit
-// breaker: one attempt at a time asks, in growing intervals, and the others wait without a worker. The
-// first success closes it.
+// that hangs keeps a few workers and no more; some more while its receiver answers promptly. After
+// failures in a row it is open like a circuit breaker: one attempt at a time asks, in growing intervals,
+// and the others wait without a worker. The first success closes it.
 type gate struct {
 	channel string
 
@@ -83,13 +83,14 @@ func (gs *gates) full(crowd int) (channels []string) {
 	return channels
 }
 
-// behind reports whether so many wait for a receiver that answers promptly: it is this process that cannot keep up.
+// behind reports whether so many wait for a receiver that answers promptly, and the first of them for more than a
+// moment: it is this process that cannot keep up.
 func (gs *gates) behind(crowd int) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for _, g := range gs.all {
 		g.mu.Lock()
-		behind := g.waiting.Len() >= crowd && g.prompt()
+		behind := g.waiting.Len() >= crowd && g.prompt() && time.Since(g.waiting.Front().Value.(*turn).since) > patience
 		g.mu.Unlock()
 		if behind {
 			return true
@@ -106,6 +107,7 @@ func (g *gate) prompt() bool {
 // turn is an attempt that waits.
 type turn struct {
 	number int
+	since  time.Time
 	passes chan struct{} // closed when it may pass
 }
 
@@ -133,7 +135,7 @@ const (
 func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, w waiter) error {
 	g.mu.Lock()
 	g.turns++
-	mine := &turn{g.turns, make(chan struct{})}
+	mine := &turn{g.turns, time.Now(), make(chan struct{})}
 	place := g.waiting.PushBack(mine)
 	g.dispatch()
 	g.mu.Unlock()

@@ -61,15 +61,19 @@ func TestGate(t *testing.T) {
 				g.leave(passedWorked, "", <-leave, 0)
 			})
 		}
-		for n, took := range []time.Duration{time.Second, 0} {
+		for n, took := range []time.Duration{0, time.Second} {
 			for range 50 {
 				leave <- took
 			}
 			synctest.Wait()
-			want := []int{gateWidth, promptWidth}[n]
+			want := []int{promptWidth, gateWidth}[n]
 			if g.busy != want {
 				t.Errorf("%d are inside when the receiver takes %s, want %d", g.busy, took, want)
 			}
+			if n == 0 && gs.behind(50) {
+				t.Error("behind after no time")
+			}
+			time.Sleep(patience + 1)
 			if behind := gs.behind(50); behind != (took == 0) {
 				t.Errorf("a crowd waits for a receiver that takes %s: behind is %t", took, behind)
 			}
