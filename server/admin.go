@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,6 +28,7 @@ func (s *Server) adminRoutes() []route {
 
 		{"GET /admin/", s.overview},
 		{"GET /admin/incidents/", s.incidentPages},
+		{"POST /admin/incidents/bulk", s.incidentBulk},
 		{"GET /admin/incidents/{id}/", s.incidentPage},
 		{"POST /admin/incidents/{id}/acknowledge", s.incidentAcknowledge},
 		{"POST /admin/incidents/{id}/resolve", s.incidentResolve},
@@ -41,6 +43,7 @@ func (s *Server) adminRoutes() []route {
 		{"GET /admin/notifications/", s.notificationPages},
 		{"GET /admin/search", s.searchPage},
 		{"GET /admin/runs/", s.runPages},
+		{"POST /admin/runs/bulk", s.runBulk},
 		{"GET /admin/runs/{run_id}/", s.runPage},
 		{"GET /admin/runs/{run_id}/live", s.runLive},
 		{"GET /admin/runs/{run_id}/json", s.runJSON},
@@ -157,7 +160,7 @@ func (s *Server) frame(w http.ResponseWriter, r *http.Request, section, title st
 		page.Theme = c.Value
 	}
 	if c, err := r.Cookie(flashCookie); err == nil && r.Header.Get("HX-Request") == "" {
-		page.Flash = flashes[c.Value]
+		page.Flash = cmp.Or(flashes[c.Value], bulkFlash(c.Value))
 		http.SetCookie(w, s.cookie(flashCookie, "", -1))
 	}
 	return page

@@ -49,6 +49,7 @@ func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Rows, page.Pager, page.New = incidentRows(list.Items), pagerOf(r, list), fresh
 	page.Self, page.Poll = pollOf(r, list, func(inc *db.Incident) string { return inc.ID })
+	page.CanOperate, page.Back = may(r, "POST /admin/incidents/bulk"), backTo(r)
 	page.Filtered = page.Query != "" || page.Severity != "" || page.Status != ""
 	return s.render(w, r, http.StatusOK, views.Incidents(page), views.ResultsFragment)
 }

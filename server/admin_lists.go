@@ -142,6 +142,7 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Pager, page.New = pagerOf(r, list), fresh
 	page.Self, page.Poll = pollOf(r, list, func(run *db.Run) string { return run.ID })
+	page.CanOperate, page.Back = may(r, "POST /admin/runs/bulk"), backTo(r)
 	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment+page.Incident != "" || version != 0
 	return s.render(w, r, http.StatusOK, views.Runs(page), views.ResultsFragment)
 }

@@ -1,12 +1,12 @@
 package server
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"penstock/db"
 	"penstock/engine"
@@ -16,6 +16,11 @@ import (
 )
 
 func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
+	return s.runRender(w, r, http.StatusOK, r.URL.Query().Get("node"), nil)
+}
+
+// runRender shows a run with a stage open; rerun, if set, is the form of that stage as it was refused.
+func (s *Server) runRender(w http.ResponseWriter, r *http.Request, code int, node string, rerun *views.RerunForm) error {
 	ctx := r.Context()
 	// Events first: what happens while the rest is read comes again by the live stream.
 	lines := &runLog{}
@@ -27,7 +32,6 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	node := r.URL.Query().Get("node")
 	if node == "" && v.run.Status == db.RunFailed { // what somebody comes for
 		if i := slices.IndexFunc(v.stages, func(stage views.Stage) bool { return stage.Status == string(db.StageFailed) }); i >= 0 {
 			node = v.stages[i].ID
@@ -41,6 +45,9 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 		if page.Panel, err = v.panel(node, lines.entries); err != nil {
 			return err
 		}
+		if rerun != nil {
+			page.Panel.Rerun = rerun
+		}
 	}
 	if page.Messages, err = s.messagesOf(ctx, v.run.ID); err != nil {
 		return err
@@ -51,16 +58,16 @@ func (s *Server) runPage(w http.ResponseWriter, r *http.Request) error {
 	if page.Children, err = s.runRows(ctx, db.RunFilter{ParentRunID: v.run.ID, Page: db.Page{First: 20}}); err != nil {
 		return err
 	}
-	return s.render(w, r, http.StatusOK, views.Run(page), views.PanelFragment)
+	return s.render(w, r, code, views.Run(page), views.PanelFragment)
 }
 
 func (s *Server) runCancel(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	reason := strings.Join(strings.Fields(field(r, "reason")), " ")
-	if utf8.RuneCountInString(reason) > 300 {
-		return fault.New(fault.Invalid, "Not cancelled: the reason is longer than 300 characters.")
+	reason, err := reasonOf(r)
+	if err != nil {
+		return err
 	}
 	run, err := s.engine.Cancel(r.Context(), r.PathValue("run_id"), reason, actor(r))
 	if err != nil {
@@ -77,19 +84,45 @@ func (s *Server) runRetry(w http.ResponseWriter, r *http.Request) error {
 	return s.done(w, r, views.RunURL(run.ID), "retry")
 }
 
-// runAgain starts a new run from a node of this one.
+// runAgain starts a new run from a node of this one. What is refused comes back with the text and the reason.
 func (s *Server) runAgain(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	run, err := s.engine.Rerun(r.Context(), engine.RerunInput{
-		RunID: r.PathValue("run_id"), FromNode: field(r, "from_node"), Input: []byte(strings.TrimSpace(field(r, "input"))),
-		AlreadySent: field(r, "already_sent"), Trigger: db.TriggerManual, Actor: actor(r),
-	})
+	old, err := s.store.Run(r.Context(), r.PathValue("run_id"))
 	if err != nil {
 		return err
 	}
+	form := views.RerunForm{Input: field(r, "input"), AlreadySent: field(r, "already_sent")}
+	input, err := editedPayload(old.Payload, form.Input)
+	var run *db.Run
+	if err == nil {
+		run, err = s.engine.Rerun(r.Context(), engine.RerunInput{
+			RunID: old.ID, FromNode: field(r, "from_node"), Input: input, AlreadySent: form.AlreadySent, Trigger: db.TriggerManual, Actor: actor(r),
+		})
+	}
+	if err != nil {
+		return refused(err, func(status int, problem string) error {
+			form.Problem = problem
+			return s.runRender(w, r, status, field(r, "from_node"), &form)
+		})
+	}
 	return s.done(w, r, views.RunURL(run.ID), "rerun")
+}
+
+// editedPayload is what a person made of the payload that a form showed them, nil if they left it as it was.
+func editedPayload(payload []byte, text string) ([]byte, error) {
+	text = strings.TrimSpace(text)
+	shown := withoutSecrets(payload)
+	switch {
+	case text == "" || text == strings.TrimSpace(shown):
+		return nil, nil
+	case !json.Valid([]byte(text)):
+		return nil, fault.New(fault.Invalid, "The payload is not valid JSON: look at line %d.", syntaxLine([]byte(text)))
+	case strings.Contains(text, "[secret]") && strings.Contains(shown, "[secret]"):
+		return nil, fault.New(fault.Invalid, "The payload has [secret] where a value is not shown. Write the value out, or take the key away.")
+	}
+	return []byte(text), nil
 }
 
 // runView is a run as its page and its live stream show it.
@@ -247,7 +280,10 @@ func (v *runView) panel(node string, lines []views.LogEntry) (views.Panel, error
 				p.Lines = append(p.Lines, line)
 			}
 		}
-		p.CanRerun, p.CopiedFrom = v.canRerun, e.CopiedFrom
+		p.CopiedFrom = e.CopiedFrom
+		if v.canRerun {
+			p.Rerun = &views.RerunForm{Input: v.head.Payload}
+		}
 		if last := len(p.Attempts) - 1; e.Status == db.StageSucceeded { // what it reports although it succeeded
 			p.Notes = e.Errors
 			if last >= 0 {

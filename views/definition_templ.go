@@ -483,7 +483,7 @@ func Definition(p DefinitionPage) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = RunTable("run", p.Runs, false).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = RunTable("run", p.Runs, false, false).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

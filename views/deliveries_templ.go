@@ -726,7 +726,7 @@ func Delivery(p DeliveryPage) templ.Component {
 				return templ_7745c5c3_Err
 			}
 			if len(p.Runs) > 0 {
-				templ_7745c5c3_Err = RunTable("run", p.Runs, true).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = RunTable("run", p.Runs, true, false).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -188,7 +188,7 @@ func Incident(p IncidentPage) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = RunTable("run", p.Runs, true).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = RunTable("run", p.Runs, true, false).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -499,7 +499,7 @@ func shortcuts() templ.Component {
 			templ_7745c5c3_Var20 = templ.NopComponent
 		}
 		ctx = templ.ClearChildren(ctx)
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<dialog id=\"shortcuts\" aria-labelledby=\"shortcuts-title\"><div class=\"body\"><h2 id=\"shortcuts-title\">Keyboard shortcuts</h2><dl class=\"kv\"><dt><kbd>Ctrl</kbd> <kbd>K</kbd></dt><dd>Go to a page, a definition, an incident, or the id of anything</dd><dt><kbd>/</kbd></dt><dd>Search this list</dd><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>Next and previous record; <kbd>Enter</kbd> opens it</dd><dt><kbd>g</kbd> <kbd>o</kbd></dt><dd>Overview</dd><dt><kbd>g</kbd> <kbd>i</kbd></dt><dd>Incidents</dd><dt><kbd>g</kbd> <kbd>r</kbd></dt><dd>Runs</dd><dt><kbd>g</kbd> <kbd>d</kbd></dt><dd>Definitions</dd><dt><kbd>g</kbd> <kbd>s</kbd></dt><dd>Settings</dd><dt><kbd>Ctrl</kbd> <kbd>S</kbd></dt><dd>Save the definition being edited</dd><dt><kbd>?</kbd></dt><dd>This list</dd></dl><form method=\"dialog\" class=\"actions\"><button class=\"btn\" type=\"submit\">Close</button></form></div></dialog>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 37, "<dialog id=\"shortcuts\" aria-labelledby=\"shortcuts-title\"><div class=\"body\"><h2 id=\"shortcuts-title\">Keyboard shortcuts</h2><dl class=\"kv\"><dt><kbd>Ctrl</kbd> <kbd>K</kbd></dt><dd>Go to a page, a definition, an incident, or the id of anything</dd><dt><kbd>/</kbd></dt><dd>Search this list</dd><dt><kbd>j</kbd> <kbd>k</kbd></dt><dd>Next and previous record; <kbd>Enter</kbd> opens it</dd><dt><kbd>x</kbd></dt><dd>Choose the record, with <kbd>Shift</kbd> all from the one before; <kbd>Ctrl</kbd> <kbd>A</kbd> all on the page</dd><dt><kbd>g</kbd> <kbd>o</kbd></dt><dd>Overview</dd><dt><kbd>g</kbd> <kbd>i</kbd></dt><dd>Incidents</dd><dt><kbd>g</kbd> <kbd>r</kbd></dt><dd>Runs</dd><dt><kbd>g</kbd> <kbd>d</kbd></dt><dd>Definitions</dd><dt><kbd>g</kbd> <kbd>s</kbd></dt><dd>Settings</dd><dt><kbd>Ctrl</kbd> <kbd>S</kbd></dt><dd>Save the definition being edited</dd><dt><kbd>?</kbd></dt><dd>This list</dd></dl><form method=\"dialog\" class=\"actions\"><button class=\"btn\" type=\"submit\">Close</button></form></div></dialog>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
@@ -677,7 +677,7 @@ func errorCard(title string, status int, message string) templ.Component {
 		var templ_7745c5c3_Var27 string
 		templ_7745c5c3_Var27, templ_7745c5c3_Err = templ.JoinStringErrs(title)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/layout.templ`, Line: 164, Col: 14}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/layout.templ`, Line: 166, Col: 14}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var27))
 		if templ_7745c5c3_Err != nil {
@@ -690,7 +690,7 @@ func errorCard(title string, status int, message string) templ.Component {
 		var templ_7745c5c3_Var28 string
 		templ_7745c5c3_Var28, templ_7745c5c3_Err = templ.JoinStringErrs(message)
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/layout.templ`, Line: 165, Col: 26}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/layout.templ`, Line: 167, Col: 26}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var28))
 		if templ_7745c5c3_Err != nil {
@@ -703,7 +703,7 @@ func errorCard(title string, status int, message string) templ.Component {
 		var templ_7745c5c3_Var29 string
 		templ_7745c5c3_Var29, templ_7745c5c3_Err = templ.JoinStringErrs(strconv.Itoa(status))
 		if templ_7745c5c3_Err != nil {
-			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/layout.templ`, Line: 166, Col: 42}
+			return templ.Error{Err: templ_7745c5c3_Err, FileName: `views/layout.templ`, Line: 168, Col: 42}
 		}
 		_, templ_7745c5c3_Err = templ_7745c5c3_Buffer.WriteString(templ.EscapeString(templ_7745c5c3_Var29))
 		if templ_7745c5c3_Err != nil {

@@ -209,7 +209,7 @@ func Overview(p OverviewPage) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = IncidentTable(p.Incidents).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = IncidentTable(p.Incidents, false).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -229,7 +229,7 @@ func Overview(p OverviewPage) templ.Component {
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
-					templ_7745c5c3_Err = RunTable("failed", p.Failed, true).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = RunTable("failed", p.Failed, true, false).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}
@@ -283,7 +283,7 @@ func Overview(p OverviewPage) templ.Component {
 						return templ_7745c5c3_Err
 					}
 				} else {
-					templ_7745c5c3_Err = RunTable("latest", p.Latest, true).Render(ctx, templ_7745c5c3_Buffer)
+					templ_7745c5c3_Err = RunTable("latest", p.Latest, true, false).Render(ctx, templ_7745c5c3_Buffer)
 					if templ_7745c5c3_Err != nil {
 						return templ_7745c5c3_Err
 					}

@@ -83,7 +83,7 @@ type Panel struct {
 	SkipReason string
 	Inputs     []PanelInput
 	Lines      []LogEntry // of the log, those of the stage
-	CanRerun   bool       // the run has ended and the reader may run it again from here
+	Rerun      *RerunForm // nil unless the run has ended and the reader may run it again from here
 	CopiedFrom string     // the run whose result it is
 	Notes      []string   // problems that did not fail it
 }
@@ -275,7 +275,7 @@ func Run(p RunPage) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = RunTable("child", p.Children, true).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = RunTable("child", p.Children, true, false).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

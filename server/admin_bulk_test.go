@@ -1,0 +1,98 @@
+package server_test
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+
+	"penstock/auth"
+	"penstock/db"
+	"penstock/engine"
+)
+
+func TestBulk(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	incident, _ := s.incident()
+	s.define("fails", `[{"id":"fail","type":"step"}]`)
+	s.define("hangs", `[{"id":"hang","type":"step"}]`)
+	execute := func(name string) string {
+		run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: name})
+		must(t, err)
+		return run.ID
+	}
+	failed, hangs := execute("fails"), execute("hangs")
+	_, err := s.engine.Wait(t.Context(), failed)
+	must(t, err)
+	post := func(path string, values url.Values, location, flash string) {
+		t.Helper()
+		a := s.form(path, auth.Operate, values, false)
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != location {
+			t.Fatalf("%v: %d to %q: %.300s", values, a.status, a.header.Get("Location"), a.body)
+		}
+		cookie, _, _ := strings.Cut(a.header.Get("Set-Cookie"), ";")
+		if page := s.do(request{path: location, as: auth.Admin, header: http.Header{"Cookie": {cookie}}}); !strings.Contains(page.body, flash) {
+			t.Errorf("the list does not say %q", flash)
+		}
+	}
+	post("/admin/runs/bulk", url.Values{"do": {"cancel"}, "id": {hangs, failed, "none"}, "reason": {"maintenance"}, "back": {"/admin/runs?q=a"}}, "/admin/runs?q=a", "1 cancelled. 2 not: ended before.")
+	if run, err := s.store.Run(t.Context(), hangs); err != nil || run.Status != db.RunCancelled || run.Error != "Cancelled by operate: maintenance" {
+		t.Errorf("%+v, %v", run, err)
+	}
+	post("/admin/runs/bulk", url.Values{"do": {"retry"}, "id": {failed}, "back": {"https://evil.example"}}, "/admin/runs", "1 continued.")
+	post("/admin/incidents/bulk", url.Values{"do": {"acknowledge"}, "id": {incident}, "back": {"/admin/incidents?severity=critical"}}, "/admin/incidents?severity=critical", "1 acknowledged.")
+	if inc, err := s.store.Incident(t.Context(), incident); err != nil || inc.Status != db.IncidentAcknowledged || inc.AcknowledgedBy != "operate" {
+		t.Errorf("%+v, %v", inc, err)
+	}
+	for problem, values := range map[string]url.Values{"no action": {"do": {"dance"}, "id": {failed}}, "Nothing is chosen": {"do": {"retry"}}} {
+		if a := s.form("/admin/runs/bulk", auth.Operate, values, false); a.status != http.StatusBadRequest || !strings.Contains(a.body, problem) {
+			t.Errorf("%v: %d", values, a.status)
+		}
+	}
+	if page := s.do(request{path: "/admin/runs", as: auth.Read}); strings.Contains(page.body, "data-choose") {
+		t.Error("a viewer can choose runs although nothing can be done with them")
+	}
+}
+
+func TestRunAgainForm(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	s.define("two", `[{"id":"one","type":"step"},{"id":"two","type":"step"}]`)
+	run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "two", Payload: []byte(`{"host":"db-1","token":"hunter2"}`)})
+	must(t, err)
+	_, err = s.engine.Wait(t.Context(), run.ID)
+	must(t, err)
+	path := "/admin/runs/" + run.ID
+	page := s.do(request{path: path + "?node=two", as: auth.Admin})
+	shown := regexp.MustCompile(`(?s)id="rerun-input"[^>]*>\n(.*?)</textarea>`).FindStringSubmatch(page.body)
+	if shown == nil || !strings.Contains(shown[1], "db-1") || strings.Contains(shown[1], "hunter2") {
+		t.Fatalf("the form does not begin with the payload, or shows a secret: %q", shown)
+	}
+	again := func(input string) answer {
+		return s.form(path+"/rerun", auth.Admin, url.Values{"from_node": {"two"}, "input": {input}}, false)
+	}
+	payload := func(a answer) string {
+		t.Helper()
+		if a.status != http.StatusSeeOther {
+			t.Fatalf("%d %.300s", a.status, a.body)
+		}
+		fresh, err := s.store.Run(t.Context(), strings.TrimPrefix(a.header.Get("Location"), "/admin/runs/"))
+		must(t, err)
+		return string(fresh.Payload)
+	}
+	if got := payload(again(strings.ReplaceAll(html.UnescapeString(shown[1]), "\n", "\r\n"))); got != string(run.Payload) {
+		t.Errorf("sent as it was shown, the payload became %s", got)
+	}
+	if got := payload(again(`{"host":"db-2"}`)); got != `{"host":"db-2"}` {
+		t.Errorf("the edited payload became %s", got)
+	}
+	for problem, input := range map[string]string{"look at line 2": "{\n\"a\": }", "Write the value out": `{"host":"db-3","token":"[secret]"}`} {
+		a := again(input)
+		if a.status != http.StatusBadRequest || !strings.Contains(a.body, problem) || !strings.Contains(html.UnescapeString(a.body), input) || !strings.Contains(a.body, `id="rerun" open`) {
+			t.Errorf("%s: %d, or the text is gone", problem, a.status)
+		}
+	}
+}
