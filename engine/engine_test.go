@@ -265,6 +265,14 @@ func TestOrder(t *testing.T) {
 				}
 			})
 		}
+		t.Run("an outcome that next does not name is the reason", func(t *testing.T) {
+			s.define("stray", `[{"id":"left","type":"fork","next":{"b":"y"}},{"id":"y","type":"step","next":"z"},{"id":"z","type":"step"}]`)
+			r := s.run("stray")
+			if got := r.NodeResults["y"].SkipReason + "; " + r.NodeResults["z"].SkipReason; got !=
+				`the branch that leads here was not taken: left chose "a", for which its next has no key; the branch that leads here was not taken: y was skipped` {
+				t.Error(got)
+			}
+		})
 	})
 }
 

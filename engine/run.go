@@ -269,6 +269,10 @@ func (p *progress) notTaken(node *definition.PlanNode) string {
 			text = edge.From + " failed"
 		default:
 			text = fmt.Sprintf("%s chose %q", edge.From, from.branch)
+			next := p.plan.Nodes[p.plan.ByID[edge.From]].Next
+			if next != nil && next.When != nil && next.When[from.branch] == nil && from.branch != "false" && from.branch != "true" {
+				text += ", for which its next has no key"
+			}
 		}
 		if !slices.Contains(why, text) {
 			why = append(why, text)

@@ -72,8 +72,12 @@ func checkCondition(cfg conditionConfig, c *definition.Checker) {
 		c.Error("/else", definition.CodeBadValue, "else belongs to cases. With an expression, next names the outcomes: {\"true\": …, \"false\": …}.")
 	}
 	if cfg.Expression != "" {
-		if p := c.Expression("/expression", cfg.Expression, conditionKind); p != nil && p.IsBool() {
+		switch p := c.Expression("/expression", cfg.Expression, conditionKind); {
+		case p == nil:
+		case p.IsBool():
 			c.Outcomes("true", "false")
+		default:
+			c.Results("/expression", p.Texts())
 		}
 	}
 	for i, one := range cfg.Cases {

@@ -76,6 +76,8 @@ func TestConditionCasesIssues(t *testing.T) {
 		{"else alone", `{"expression": "true", "else": "a"}`, ``, `error bad_value /nodes/0/config/else: else belongs to cases.`},
 		{"neither form", `{}`, ``, `"expression" is missing`},
 		{"a case that leads nowhere", `{"cases": [{"when": "true"}]}`, ``, `"next" is missing`},
+		{"an outcome that next does not name", `{"expression": "incident.?severity.orValue('none') == 'critical' ? 'page' : 'note'"}`, `, "next": {"page": "a", "note ": "b"}`, `warning unhandled_outcome /nodes/0/config/expression: Node "c" can have the outcome "note", but next has no key for it: whatever follows is skipped then. Named: note , page.`},
+		{"outcomes that next names", `{"expression": "incident != null ? 'page' : 'note'"}`, `, "next": {"page": "a", "note": "b", "other": "d"}`, ``},
 		{"an unknown key", `{"cases": [{"when": "true", "next": ["a", "b"], "then": "a"}]}`, ``, `unknown_key /nodes/0/config/cases/0/then`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

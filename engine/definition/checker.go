@@ -139,6 +139,19 @@ func (c *Checker) Outcomes(possible ...string) {
 	}
 }
 
+// Results says that the node can have these outcomes, among others. Those for which next has no key are reported.
+func (c *Checker) Results(path string, outcomes []string) {
+	next := c.v.doc.Nodes[c.node].Next
+	if next == nil || next.When == nil {
+		return
+	}
+	for _, outcome := range outcomes {
+		if _, named := next.When[outcome]; !named {
+			c.Warn(path, CodeUnhandledOutcome, "%s can have the outcome %q, but next has no key for it: whatever follows is skipped then. Named: %s.", capital(c.name()), outcome, joinWords(next.Outcomes()))
+		}
+	}
+}
+
 // name is how messages call the node.
 func (c *Checker) name() string {
 	if c.NodeID == "" {

@@ -29,6 +29,7 @@ const (
 	CodeNotUpstream       = "not_upstream"       // a reference to a node that has not run by then
 	CodeBranchesForbidden = "branches_forbidden" // next by outcome on a node without outcomes
 	CodeUnknownOutcome    = "unknown_outcome"    // next for an outcome that cannot happen
+	CodeUnhandledOutcome  = "unhandled_outcome"  // warning: nothing follows an outcome that is written out
 	CodeBranchesUnused    = "branches_unused"    // warning: a condition whose outcome decides nothing
 	CodeNextTwice         = "next_twice"         // next beside a config that says the same
 	CodeUnreached         = "unreached"          // warning: nothing leads to it and it leads nowhere

@@ -48,6 +48,7 @@ type Program struct {
 	typ     *cel.Type
 	nodes   []string
 	reads   [][]string // paths of what it reads, each from a variable on
+	texts   []string   // written in it as what it may result in
 }
 
 // Compile checks an expression. The error is a *CompileError.
@@ -72,6 +73,7 @@ func Compile(source string, o Options) (*Program, error) {
 	if err := p.inspect(checked.NativeRep()); err != nil {
 		return nil, err
 	}
+	p.texts = resultTexts(checked.NativeRep().Expr())
 	if !o.Kind.accepts(p.typ) {
 		return nil, &CompileError{1, 1, fmt.Sprintf("the expression gives %s, but %s is needed", typeName(p.typ), o.Kind)}
 	}
@@ -88,6 +90,9 @@ func (p *Program) String() string { return p.source }
 
 // Nodes returns the ids that the expression uses as nodes.<id> or nodes["<id>"], each once.
 func (p *Program) Nodes() []string { return slices.Clone(p.nodes) }
+
+// Texts returns the texts that are written in the expression as what it may result in. It may result in others too.
+func (p *Program) Texts() []string { return slices.Clone(p.texts) }
 
 // IsBool reports whether the expression can result in nothing but true and false.
 func (p *Program) IsBool() bool { return p.options.Kind == Bool || p.typ.IsExactType(cel.BoolType) }
@@ -219,6 +224,23 @@ func (p *Program) inspect(tree *ast.AST) error {
 	}))
 	if problem != nil {
 		return problem
+	}
+	return nil
+}
+
+// resultTexts follows both ways of c ? a : b, and the default of orValue.
+func resultTexts(e ast.Expr) []string {
+	if text, ok := literal(e); ok {
+		return []string{text}
+	}
+	if e.Kind() != ast.CallKind {
+		return nil
+	}
+	switch args := e.AsCall().Args(); e.AsCall().FunctionName() {
+	case operators.Conditional:
+		return append(resultTexts(args[1]), resultTexts(args[2])...)
+	case "orValue":
+		return resultTexts(args[0])
 	}
 	return nil
 }

@@ -233,6 +233,22 @@ func TestIsBool(t *testing.T) {
 	}
 }
 
+func TestTexts(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		`payload.s`: "", `"x"`: "x", `"x" + payload.s`: "", `payload.a ? "x" : "y"`: "x y", `payload.a ? "x" : payload.b ? payload.s : "z"`: "x z",
+		`payload.?s.orValue("none")`: "none", `payload.s == "x"`: "",
+	} {
+		program, err := expr.Compile(source, expr.Options{Kind: expr.BoolOrString})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(program.Texts(), " "); got != want {
+			t.Errorf("%s: got %q, want %q", source, got, want)
+		}
+	}
+}
+
 func TestPlain(t *testing.T) {
 	t.Parallel()
 	type nested struct {
