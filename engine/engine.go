@@ -301,7 +301,7 @@ func (e *Engine) sweep(ctx context.Context) {
 
 func (e *Engine) sweepOnce(ctx context.Context) error {
 	free := min(e.o.Backlog-int(e.load.Load()), 500)
-	if free <= 0 || !e.launched.Load() {
+	if free <= 0 || !e.launched.Load() || e.behind() {
 		return nil
 	}
 	if err := e.routePending(ctx, free); err != nil {

@@ -181,11 +181,12 @@ func (g *gate) enter(ctx context.Context, stopping <-chan struct{}, w waiter) er
 	}
 }
 
-// crowded reports whether a crowd waits before an attempt.
+// crowded reports whether a crowd waits before an attempt. Where the receiver is prompt none does: it passes soon, and
+// no more are let in meanwhile.
 func (g *gate) crowded(t *turn, crowd int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.waiting.Len() > 0 && t.number-g.waiting.Front().Value.(*turn).number >= crowd
+	return !g.prompt() && g.waiting.Len() > 0 && t.number-g.waiting.Front().Value.(*turn).number >= crowd
 }
 
 // pass lets one attempt through, unless it has passed already. The caller holds mu.

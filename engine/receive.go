@@ -235,13 +235,16 @@ func (e *Engine) routePending(ctx context.Context, limit int) error {
 	return nil
 }
 
+// behind reports whether messages wait because this process cannot keep up.
+func (e *Engine) behind() bool { return e.gates.behind(max(e.o.Crowd/2, 1)) }
+
 // admit paces the senders: it waits a moment while many runs are being started, so that what is
 // accepted keeps step with what is completed, and refuses when too many wait.
 func (e *Engine) admit(ctx context.Context) (release func(), err error) {
 	if !e.launched.Load() {
 		return nil, &fault.Error{Code: fault.Unavailable, Message: "The server is starting or stopping; send it again.", After: time.Second}
 	}
-	if int(e.load.Load()) >= e.o.Backlog || e.gates.behind(max(e.o.Crowd/2, 1)) {
+	if int(e.load.Load()) >= e.o.Backlog || e.behind() {
 		return nil, &fault.Error{Code: fault.Unavailable, Message: "Too many runs are waiting; send it again later.", After: 5 * time.Second}
 	}
 	select {

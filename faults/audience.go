@@ -20,12 +20,13 @@ import (
 // watched is R22: many follow the list of runs by SSE and by WebSocket; some of them never read, some leave and come
 // back all the time. Senders do not notice, and nothing is left of them.
 func watched(ctx context.Context, w *world) error {
+	// Every change of a run goes to everybody, and all of them live on the machine that is measured.
 	s, err := w.installation(ctx, "PENSTOCK_GRAPHQL_LIMITS=sockets=1000")
 	if err != nil {
 		return err
 	}
 	w.receiver.Always(notifytest.Reply{})
-	f, err := w.feed(ctx, "diamond", 10, s)
+	f, err := w.feed(ctx, "diamond", w.count(3, 10), s)
 	if err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func (w *world) newFeeder(ctx context.Context, definition string, servers []*har
 		path: "/orchestration/pipeline/?definition=" + definition, cancel: cancel,
 		patience: patience, giveUp: giveUp, file: file, ledger: bufio.NewWriter(file),
 	}
-	transport := &http.Transport{MaxIdleConnsPerHost: 512}
+	transport := &http.Transport{MaxIdleConnsPerHost: 512, IdleConnTimeout: 5 * time.Second}
 	for _, s := range servers {
 		f.clients = append(f.clients, &harness.Client{URL: s.URL, Token: s.Client.Token, HTTP: &http.Client{Timeout: answerLimit, Transport: transport}})
 	}
