@@ -164,6 +164,21 @@ func (s *Store) stagesByRun(ctx context.Context, runIDs []string, without ...str
 	return byRun, wrap(err, "read stages")
 }
 
+// StageStatesByRun returns how far several runs are at their nodes: the status of the newest attempt, by run and node.
+func (s *Store) StageStatesByRun(ctx context.Context, runIDs []string) (map[string]map[string]StageStatus, error) {
+	var stages []StageExecution
+	err := s.read.NewSelect().Model(&stages).Column("run_id", "node_id", "status").Where("run_id IN (?)", bun.List(runIDs)).
+		Order("run_id", "attempt").Scan(ctx)
+	states := make(map[string]map[string]StageStatus, len(runIDs))
+	for _, st := range stages {
+		if states[st.RunID] == nil {
+			states[st.RunID] = map[string]StageStatus{}
+		}
+		states[st.RunID][st.NodeID] = st.Status
+	}
+	return states, wrap(err, "read states of stages")
+}
+
 // Events returns the events of a run after a sequence number, at most limit.
 func (s *Store) Events(ctx context.Context, runID string, after int64, limit int) ([]RunEvent, error) {
 	var events []RunEvent

@@ -172,6 +172,9 @@ func TestPendingRuns(t *testing.T) {
 			t.Errorf("the oldest pending: %+v", oldest)
 		}
 		must(t, s.WriteRun(db.RunWrite{RunID: started.ID, Epoch: 1, Stages: []db.StageExecution{stage(started.ID, "later", db.StageRetrying)}}).Wait(t.Context()))
+		if states := value(s.StageStatesByRun(t.Context(), []string{started.ID, runs[0].ID}))(t); len(states) != 1 || states[started.ID]["later"] != db.StageRetrying {
+			t.Errorf("states of stages: %v", states)
+		}
 		b := value(s.Backlog(t.Context(), at.Add(3*time.Second)))(t)
 		if b.Pending != 4 || b.Running != 1 || b.Retrying != 1 || b.Stuck != 2 || b.Oldest == nil || b.Oldest.ID != runs[0].ID {
 			t.Errorf("backlog: %+v", b)

@@ -125,4 +125,3 @@ func backTo(r *http.Request) string {
 	}
 	return r.URL.Path + "?" + q.Encode()
 }
-

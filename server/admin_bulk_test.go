@@ -96,3 +96,33 @@ func TestRunAgainForm(t *testing.T) {
 		}
 	}
 }
+
+func TestDefinitionLists(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	_, _, _, err := s.engine.SaveDefinition(t.Context(), engine.DefinitionInput{
+		Name: "tagged", Config: []byte(`{"version":"1.0","nodes":[{"id":"first","type":"step"},{"id":"fail","type":"step"},{"id":"last","type":"step"}]}`), Tags: map[string]string{"team": "db"},
+	})
+	must(t, err)
+	s.define("other", `[{"id":"a","type":"step"}]`)
+	for range 2 {
+		run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "tagged"})
+		must(t, err)
+		_, err = s.engine.Wait(t.Context(), run.ID)
+		must(t, err)
+	}
+	list := s.do(request{path: "/admin/definitions?tag=team:db", as: auth.Read})
+	if strings.Contains(list.body, `href="/admin/definitions/other"`) || strings.Count(list.body, "Failed 0") != 2 || !strings.Contains(list.body, `name="tag" value="team:db"`) {
+		t.Errorf("the list by tag: %d", list.status)
+	}
+	if a := s.do(request{path: "/admin/definitions?tag=odd", as: auth.Read}); a.status != http.StatusBadRequest {
+		t.Errorf("a tag without a value: %d", a.status)
+	}
+	page := s.do(request{path: "/admin/definitions/tagged", as: auth.Read})
+	grid := regexp.MustCompile(`(?s)<table class="grid">.*?</table>`).FindString(page.body)
+	for words, times := range map[string]int{`<th scope="row">`: 3, ">Succeeded<": 2, ">Failed<": 2, ", Failed<": 2} {
+		if got := strings.Count(grid, words); got != times {
+			t.Errorf("the grid has %d × %q, want %d", got, words, times)
+		}
+	}
+}

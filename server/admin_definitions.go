@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"regexp"
 	"strconv"
 
 	"penstock/db"
@@ -30,6 +31,9 @@ func (s *Server) definitionNew(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		page.Name, page.Description, page.Config = def.Name+"-copy", def.Description, pretty(def.Config)
+		if !isAdmin(r) {
+			page.Secrets = secretsIn(def.Config)
+		}
 		return s.definitionRender(w, r, http.StatusOK, page)
 	}
 	page.Preset = cmp.Or(q.Get("preset"), firstPreset(s.presets))
@@ -44,6 +48,16 @@ func (s *Server) definitionNew(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Config = cmp.Or(page.Config, "{\n  \"version\": \"1.0\",\n  \"nodes\": []\n}")
 	return s.definitionRender(w, r, http.StatusOK, page)
+}
+
+var secretRef = regexp.MustCompile(`\{\s*"(?:secret|env)"\s*:\s*"([^"]*)"\s*\}`)
+
+// secretsIn are the names of the secrets that a document refers to.
+func secretsIn(config []byte) (names []string) {
+	for _, found := range secretRef.FindAllSubmatch(config, -1) {
+		names = append(names, string(found[1]))
+	}
+	return names
 }
 
 func firstPreset(presets []Preset) string {
@@ -198,11 +212,26 @@ func (s *Server) definitionRender(w http.ResponseWriter, r *http.Request, code i
 		if page.Schedules, err = s.scheduleRows(ctx, id); err != nil {
 			return err
 		}
-		if page.Runs, err = s.runRows(ctx, db.RunFilter{DefinitionID: id, Page: db.Page{First: 10}}); err != nil {
+		runs, err := s.runRows(ctx, db.RunFilter{DefinitionID: id, Page: db.Page{First: gridRuns}})
+		if err != nil {
+			return err
+		}
+		page.Runs = runs[:min(10, len(runs))]
+		if page.Grid, err = s.grid(ctx, runs, nodesOf(page.Config)); err != nil {
 			return err
 		}
 	}
 	return s.render(w, r, code, views.Definition(page), views.ChecksFragment)
+}
+
+// nodesOf are the nodes of a document, in its order.
+func nodesOf(config string) (ids []string) {
+	if doc, _ := definition.Decode([]byte(config)); doc != nil {
+		for _, n := range doc.Nodes {
+			ids = append(ids, n.ID)
+		}
+	}
+	return ids
 }
 
 // draftValidate answers while somebody types: issues with their lines, and the graph.

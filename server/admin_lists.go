@@ -193,10 +193,14 @@ func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := views.DefinitionsPage{
 		Page:  s.frame(w, r, "definitions", "Definitions"),
-		Query: q.Get("q"), State: q.Get("state"),
+		Query: q.Get("q"), State: q.Get("state"), Tag: q.Get("tag"),
 		CanEdit: may(r, "POST /admin/definitions/new"), CanRun: may(r, "POST /admin/definitions/{name}/execute"),
 	}
-	filter := db.DefinitionFilter{Search: page.Query, Page: pageOf(r)}
+	tags, err := tagOf(page.Tag)
+	if err != nil {
+		return err
+	}
+	filter := db.DefinitionFilter{Search: page.Query, Tags: tags, Page: pageOf(r)}
 	if page.State != "" {
 		if page.State != "active" && page.State != "inactive" {
 			return fault.New(fault.Invalid, "state=%q is none of active, inactive.", page.State)
@@ -213,7 +217,10 @@ func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
 			Name: d.Name, Description: d.Description, Active: d.IsActive, Version: d.Version, Nodes: d.NodeCount, Tags: sortedTags(d.Tags), UpdatedAt: d.UpdatedAt,
 		})
 	}
-	page.Pager, page.Filtered = pagerOf(r, list), page.Query != "" || page.State != ""
+	if err := s.addRecent(r.Context(), list.Items, page.Rows); err != nil {
+		return err
+	}
+	page.Pager, page.Filtered = pagerOf(r, list), page.Query+page.State+page.Tag != ""
 	return s.render(w, r, http.StatusOK, views.Definitions(page), views.ResultsFragment)
 }
 

@@ -79,6 +79,7 @@ var checks = views.Checks{
 }
 
 var definition = views.DefinitionPage{
+	Grid: &views.Grid{Runs: runRows, Rows: []views.GridRow{{Node: "take", States: []string{"succeeded", "failed"}}, {Node: "tell", States: []string{"running", ""}}}}, Secrets: []string{hostile},
 	Page: frame("definitions", "disk"), Name: "disk", Description: hostile, Active: true, Version: 3, Config: "{\n  \"a\": \"</textarea>\"\n}", CanEdit: true, CanRun: true,
 	Checks: checks,
 	Editor: &views.Editor{
@@ -186,7 +187,7 @@ func pages() map[string]templ.Component {
 		"delivery":          views.Delivery(delivery),
 		"delivery-gone":     views.Delivery(views.DeliveryPage{Page: frame("incidents", "Delivery"), DeliveryRow: views.DeliveryRow{ID: "del-2", Status: "no_alerts", Error: hostile, ReceivedAt: at}, Why: views.Why{Answer: "It was refused and kept."}}),
 		"notifications":     views.Notifications(views.NotificationsPage{Page: frame("runs", "Notifications"), Rows: []views.Notification{message}, Channels: []views.Option{{Label: "Any channel"}}}),
-		"definitions":       views.Definitions(views.DefinitionsPage{Page: frame("definitions", "Definitions"), CanEdit: true, CanRun: true, Rows: []views.DefinitionRow{{Name: "disk", Description: hostile, Active: true, Version: 3, Nodes: 4, Tags: []views.Tag{{Name: "team", Value: "db"}}, UpdatedAt: at}, {Name: "old", Nodes: 1, UpdatedAt: at}}}),
+		"definitions":       views.Definitions(views.DefinitionsPage{Page: frame("definitions", "Definitions"), Tag: hostile, Filtered: true, CanEdit: true, CanRun: true, Rows: []views.DefinitionRow{{Name: "disk", Description: hostile, Active: true, Version: 3, Nodes: 4, Tags: []views.Tag{{Name: "team", Value: "db"}}, UpdatedAt: at, Recent: runRows}, {Name: "old", Nodes: 1, UpdatedAt: at}}}),
 		"definition":        views.Definition(definition),
 		"definition-new":    views.Definition(created),
 		"conflict":          views.Definition(conflict),
