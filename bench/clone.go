@@ -161,10 +161,10 @@ func (c *cloner) history(ctx context.Context, from, to int64) error {
 		incidentOf = c.numbered(incidentID, fmt.Sprintf("(s.n - 1) %% %d + 1", c.incidents))
 		incident["status"] = "CASE WHEN s.n % 50 = 0 THEN 'open' WHEN s.n % 50 = 1 THEN 'acknowledged' WHEN s.n % 2 = 0 THEN 'closed' ELSE 'resolved' END"
 		incident["severity"] = "CASE s.n % 4 WHEN 0 THEN 'critical' WHEN 1 THEN 'error' WHEN 2 THEN 'warning' ELSE 'info' END"
-		incident["host"], incident["title"] = "'host-' || s.n % 500", "'Disk ' || s.n % 40 || ' is full on host-' || s.n % 500"
+		incident["host"], incident["title"] = "'host-' || (s.n % 500)", "'Disk ' || (s.n % 40) || ' is full on host-' || (s.n % 500)"
 		alert["severity"], alert["host"] = incident["severity"], incident["host"]
 		run["status"] = "CASE WHEN s.n % 20 = 0 THEN 'failed' WHEN s.n % 20 = 1 THEN 'partial' ELSE 'completed' END"
-		run["error"] = "CASE WHEN s.n % 20 = 0 THEN 'tell: the receiver of host-' || s.n % 500 || ' answered 503' ELSE '' END"
+		run["error"] = "CASE WHEN s.n % 20 = 0 THEN 'tell: the receiver of host-' || (s.n % 500) || ' answered 503' ELSE '' END"
 		message["status"] = "CASE WHEN s.n % 20 = 0 THEN 'failed' ELSE 'sent' END"
 	}
 	for _, r := range []map[string]string{alert, run, message, decision} {

@@ -31,7 +31,7 @@ const (
 // Pager links to the pages before and after; empty addresses are not shown.
 type Pager struct {
 	Newer, Older string
-	Looked       int // how many records the filters looked at before they gave up; 0: all
+	Looked       int // how many records, in thousands, the filters looked at before they gave up; 0: all
 }
 
 // Tab is a choice among lists.
