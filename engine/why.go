@@ -152,8 +152,14 @@ func whyAlert(ctx context.Context, store *db.Store, id string) (*Why, error) {
 	return w, explain(ctx, store, w, about)
 }
 
-// explain adds what decisions refer to.
-func explain(ctx context.Context, store *db.Store, w *Why, decisions []db.Decision) error {
+// explain adds decisions with what they refer to.
+func explain(ctx context.Context, store *db.Store, w *Why, decisions []db.Decision) (err error) {
+	w.Decisions, err = ExplainDecisions(ctx, store, decisions)
+	return err
+}
+
+// ExplainDecisions adds to decisions what they refer to.
+func ExplainDecisions(ctx context.Context, store *db.Store, decisions []db.Decision) ([]WhyDecision, error) {
 	var incidents, deliveries, runs []string
 	for _, d := range decisions {
 		deliveries = append(deliveries, d.DeliveryID)
@@ -166,21 +172,21 @@ func explain(ctx context.Context, store *db.Store, w *Why, decisions []db.Decisi
 			}
 		}
 	}
-	w.Decisions = []WhyDecision{}
+	explained := []WhyDecision{}
 	if len(decisions) == 0 {
-		return nil
+		return explained, nil
 	}
 	titles, err := store.IncidentsByID(ctx, unique(incidents))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	received, err := store.DeliveriesByID(ctx, unique(deliveries))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	started, err := store.RunsByID(ctx, unique(runs))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, d := range decisions {
 		x := WhyDecision{Decision: d, Runs: []WhyRun{}}
@@ -195,9 +201,9 @@ func explain(ctx context.Context, store *db.Store, w *Why, decisions []db.Decisi
 				x.Runs = append(x.Runs, WhyRun{r.ID, r.DefinitionName, r.DefinitionVersion, r.Status})
 			}
 		}
-		w.Decisions = append(w.Decisions, x)
+		explained = append(explained, x)
 	}
-	return nil
+	return explained, nil
 }
 
 // summary says in a sentence what decisions came to.

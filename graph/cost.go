@@ -106,7 +106,7 @@ func costs() ComplexityRoot {
 	c.PipelineDefinition.Runs = nested
 	c.Incident.Alerts = nested
 	c.Incident.Runs = nested
-	c.Incident.Timeline = func(child int) int { return 100 + 20*max(child, 1) } // five statements of its own
+	c.Incident.Timeline = func(child int) int { return 20 + 20*max(child, 1) }
 	c.Incident.Notifications = nested
 	c.Query.Notifications = func(child int, first *int32, _ *string, last *int32, _ *string, _ *NotificationFilter) int {
 		return page(child, first, last)

@@ -52,16 +52,8 @@ func (r *incidentResolver) Actions(ctx context.Context, obj *db.Incident) ([]*db
 }
 
 func (r *incidentResolver) Timeline(ctx context.Context, obj *db.Incident) ([]*engine.TimelineEntry, error) {
-	entries, err := r.engine.Timeline(ctx, obj.ID)
-	for _, e := range entries {
-		if e.Run != nil {
-			loadersOf(ctx).announceRun(e.Run)
-		}
-		if e.Notification != nil {
-			loadersOf(ctx).announceNotifications([]db.NotificationMessage{*e.Notification})
-		}
-	}
-	return pointers(entries), err
+	timeline, err := loadersOf(ctx).timelines.load(ctx, obj.ID)
+	return pointers(timeline.Entries), err
 }
 
 func (r *mutationResolver) AcknowledgeIncident(ctx context.Context, input AcknowledgeIncidentInput) (*AcknowledgeIncidentPayload, error) {

@@ -70,6 +70,7 @@ type loaders struct {
 	decisions   *relation[[]db.Decision]       // by delivery
 	results     *relation[*engine.RunResult]   // by run
 	actions     *relation[[]db.IncidentAction] // by incident
+	timelines   *relation[engine.Timeline]     // by incident
 	schedules   *relation[[]db.Schedule]       // by definition
 
 	notifications *relation[[]db.NotificationMessage] // by run
@@ -152,6 +153,22 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 		}
 		return byRun, err
 	})
+	l.timelines = newRelation(func(ctx context.Context, ids []string) (map[string]engine.Timeline, error) {
+		timelines, err := r.engine.Timelines(ctx, ids)
+		for _, t := range timelines {
+			for _, e := range t.Entries {
+				switch e.Kind {
+				case engine.TimelineRunStarted:
+					l.announceRun(e.Run)
+				case engine.TimelineDecision:
+					l.announceDecisions([]db.Decision{*e.Decision})
+				case engine.TimelineNotification:
+					l.announceNotifications([]db.NotificationMessage{*e.Notification})
+				}
+			}
+		}
+		return timelines, err
+	})
 	l.results = newRelation(func(ctx context.Context, ids []string) (map[string]*engine.RunResult, error) {
 		byID, err := r.store.RunsByID(ctx, ids)
 		if err != nil {
@@ -186,6 +203,7 @@ func (l *loaders) announceDefinition(id string) {
 // announceIncident is called with every incident that a resolver returns.
 func (l *loaders) announceIncident(id string) {
 	l.actions.announce(id)
+	l.timelines.announce(id)
 	l.runsOfIncident.announce(id)
 	l.alertsOf.announce(id)
 	l.decisionsOf.announce(id)

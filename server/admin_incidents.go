@@ -129,7 +129,7 @@ func (s *Server) incidentRender(w http.ResponseWriter, r *http.Request, inc *db.
 	slices.SortStableFunc(page.Alerts, func(a, b views.AlertRow) int { // firing first
 		return strings.Compare(a.Status, b.Status)
 	})
-	if err := s.fillStory(ctx, inc, alerts[inc.ID], &page); err != nil {
+	if err := s.fillStory(ctx, inc, &page); err != nil {
 		return err
 	}
 	return s.render(w, r, http.StatusOK, views.Incident(page), views.CardFragment)

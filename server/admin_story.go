@@ -3,95 +3,83 @@ package server
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"penstock/db"
 	"penstock/engine"
 	"penstock/views"
 )
 
-// storyLimit is how many decisions, runs and messages the timeline of an incident shows, the newest.
-const storyLimit = 100
-
-// fillStory reads what happened to an incident: what its alerts said, what was decided, which runs
-// worked on it, who was told, and what people did.
-func (s *Server) fillStory(ctx context.Context, inc *db.Incident, alerts []db.Alert, page *views.IncidentPage) error {
-	why, err := engine.Explain(ctx, s.store, inc.ID)
+// fillStory renders the timeline of an incident.
+func (s *Server) fillStory(ctx context.Context, inc *db.Incident, page *views.IncidentPage) error {
+	timelines, err := s.engine.Timelines(ctx, []string{inc.ID})
 	if err != nil {
 		return err
 	}
-	page.Why = why.Answer
-	actions, err := s.store.IncidentActionsByIncident(ctx, []string{inc.ID})
-	if err != nil {
-		return err
-	}
-	for _, a := range actions[inc.ID] {
-		page.Story = append(page.Story, actionHappening(a))
-	}
-	messages, err := s.store.Notifications(ctx, db.NotificationFilter{IncidentID: inc.ID, Page: db.Page{First: storyLimit}})
-	if err != nil {
-		return err
-	}
-	told, err := s.notificationRows(ctx, messages.Items)
-	if err != nil {
-		return err
-	}
-	for i := range told {
-		at := told[i].CreatedAt
-		if !told[i].SentAt.IsZero() {
-			at = told[i].SentAt
+	line := timelines[inc.ID]
+	page.Why, page.StoryCut = line.Answer, line.Cut
+	var decided []db.Decision
+	var messages []db.NotificationMessage
+	for _, e := range line.Entries {
+		switch e.Kind {
+		case engine.TimelineDecision:
+			decided = append(decided, *e.Decision)
+		case engine.TimelineNotification:
+			messages = append(messages, *e.Notification)
 		}
-		page.Story = append(page.Story, views.Happening{At: at, Icon: "send", Notification: &told[i]})
 	}
-	runs, err := s.store.Runs(ctx, db.RunFilter{IncidentID: inc.ID, Page: db.Page{First: storyLimit}})
+	decisions, err := engine.ExplainDecisions(ctx, s.store, decided)
 	if err != nil {
 		return err
 	}
-	for i, run := range runs.Items {
-		row := runRowOf(&run)
-		row.Incident = inc.Title
-		if i < runsShown {
-			page.Runs = append(page.Runs, row)
-		}
-		page.Story = append(page.Story, views.Happening{
-			At: run.CreatedAt, Icon: "activity", Text: fmt.Sprintf("%s ran", run.DefinitionName), URL: views.RunURL(run.ID), Run: &row,
-		})
+	told, err := s.notificationRows(ctx, messages)
+	if err != nil {
+		return err
 	}
-	repeats := 0
-	for _, d := range why.Decisions {
-		if d.Outcome == db.DecisionRepeat {
-			repeats++
+	for _, e := range line.Entries {
+		h := views.Happening{At: e.At}
+		switch e.Kind {
+		case engine.TimelineAction:
+			h = actionHappening(*e.Action)
+		case engine.TimelineNotification:
+			h.Icon, h.Notification = "send", &told[0]
+			told = told[1:]
+		case engine.TimelineDecision:
+			h.Icon, h.Decision = "git-branch", new(decisionOf(decisions[0]))
+			decisions = decisions[1:]
+		case engine.TimelineRunStarted:
+			row := runRowOf(e.Run)
+			row.Incident = inc.Title
+			if len(page.Runs) < runsShown {
+				page.Runs = append(page.Runs, row)
+			}
+			h.Icon, h.Text, h.URL, h.Run = "activity", e.Run.DefinitionName+" ran", views.RunURL(e.Run.ID), &row
+		case engine.TimelineRunEnded: // the entry of its start says how it ended
 			continue
+		case engine.TimelineAlertFired, engine.TimelineAlertResolved:
+			h = alertHappening(e)
 		}
-		v := decisionOf(d)
-		page.Story = append(page.Story, views.Happening{At: d.CreatedAt, Icon: "git-branch", Decision: &v})
+		page.Story = append(page.Story, h)
 	}
-	for _, a := range alerts {
-		page.Story = append(page.Story, alertHappenings(a)...)
-	}
-	// Of what happened at the same moment, the latter comes first too.
-	slices.SortStableFunc(page.Story, func(a, b views.Happening) int { return b.At.Compare(a.At) })
-	page.StoryCut = runs.HasNext || messages.HasNext || len(why.Decisions)-repeats >= storyLimit/2
 	return nil
 }
 
 // runsShown is how many runs the incident's page lists, the newest.
 const runsShown = 20
 
-func alertHappenings(a db.Alert) []views.Happening {
+func alertHappening(e engine.TimelineEntry) views.Happening {
+	a := e.Alert
 	name := a.Name
 	if a.Host != "" {
 		name += " on " + a.Host
+	}
+	if e.Kind == engine.TimelineAlertResolved {
+		return views.Happening{At: e.At, Icon: "circle-check", Tone: views.ToneGood, Text: name + " ended", URL: views.AlertURL(a.ID)}
 	}
 	text := name + " fires"
 	if a.Repeats > 0 {
 		text += fmt.Sprintf("; repeated %d times without news", a.Repeats)
 	}
-	list := []views.Happening{{At: a.CreatedAt, Icon: "flame", Tone: views.ToneBad, Text: text, URL: views.AlertURL(a.ID)}}
-	if a.Status == "resolved" && !a.EndsAt.IsZero() {
-		list = append(list, views.Happening{At: a.UpdatedAt, Icon: "circle-check", Tone: views.ToneGood, Text: name + " ended", URL: views.AlertURL(a.ID)})
-	}
-	return list
+	return views.Happening{At: e.At, Icon: "flame", Tone: views.ToneBad, Text: text, URL: views.AlertURL(a.ID)}
 }
 
 func actionHappening(a db.IncidentAction) views.Happening {
