@@ -137,7 +137,8 @@ func addresses(stored int64) []string {
 		"/admin/notifications?status=failed", "/admin/search?q=disk", "/admin/search?q=nothing+has+this", "/admin/search?q="+record(runID),
 		"/admin/incidents/"+recordID(incidentID, 7), "/admin/alerts/"+record(alertID), "/admin/runs/"+record(runID), "/admin/deliveries/"+record(deliveryID),
 		"/admin/definitions", "/admin/definitions/new", "/admin/definitions/default", "/admin/definitions/default/history", "/admin/definitions/default/execute",
-		"/admin/settings", "/admin/settings/channels/new?driver=console", "/admin/settings/schedules", "/admin/settings/tokens", "/admin/settings/users",
+		"/admin/settings", "/admin/settings/channels/new?driver=console", "/admin/settings/channels/default", "/admin/settings/sources/new", "/admin/settings/providers", "/admin/settings/schedules",
+		"/admin/settings/tokens", "/admin/settings/users", "/admin/settings/about",
 	)
 }
 
