@@ -215,15 +215,23 @@ func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 	return out
 }
 
-// AlarmChannel implements [Services]: the configured channel, else default, else the first that works,
-// those that reach nobody last. What is in trouble comes after all that is not.
-func (s *services) AlarmChannel(ctx context.Context, except string) (to Target, note string, err error) {
+// AlarmChannel implements [Services]: the channel that has been told, so that it hears of the end too; else the
+// configured channel, else default, else the first that works, those that reach nobody last. What is in trouble comes
+// after all that is not.
+func (s *services) AlarmChannel(ctx context.Context, in Input, except string) (to Target, note string, err error) {
 	channels, err := s.e.store.Channels(ctx)
+	if err != nil {
+		return Target{}, "", err
+	}
+	told, err := s.e.told(ctx, in)
 	if err != nil {
 		return Target{}, "", err
 	}
 	wanted := s.e.o.AlarmChannel
 	rank := func(c db.Channel) int {
+		if c.Name == told {
+			return -1
+		}
 		last := 0
 		if s.e.troubleOf(c.Name) != "" {
 			last = 4
@@ -250,7 +258,7 @@ func (s *services) AlarmChannel(ctx context.Context, except string) (to Target, 
 		if err != nil {
 			continue
 		}
-		if wanted != "" && wanted != except && c.Name != wanted {
+		if wanted != "" && wanted != except && c.Name != wanted && c.Name != told {
 			trouble := s.e.troubleOf(wanted)
 			if _, _, err := s.ready(ctx, wanted); err != nil {
 				trouble = fault.Of(err).Message
@@ -260,6 +268,21 @@ func (s *services) AlarmChannel(ctx context.Context, except string) (to Target, 
 		return Target{Channel: c.Name, Driver: kind, Sender: d}, note, nil
 	}
 	return Target{}, "", fault.New(fault.Unprocessable, "The alarm is about the channel %q, and no other channel can send it. Create one.", except)
+}
+
+// told is the channel that got the newest message about this occurrence of the incident, "" if none did.
+func (e *Engine) told(ctx context.Context, in Input) (string, error) {
+	id, _ := in.Incident["id"].(string)
+	if id == "" {
+		return "", nil
+	}
+	page, err := e.store.Notifications(ctx, db.NotificationFilter{
+		IncidentID: id, Status: []db.NotificationStatus{db.NotificationSent}, Page: db.Page{First: 1},
+	})
+	if err != nil || len(page.Items) == 0 || in.Incident["occurrence"] != int64(page.Items[0].Occurrence) {
+		return "", err
+	}
+	return page.Items[0].Channel, nil
 }
 
 // ready is [Services.Channel] of a channel that has all its settings.

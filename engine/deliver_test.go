@@ -589,7 +589,7 @@ func TestMessagesSurviveARestart(t *testing.T) {
 type reporter struct{}
 
 func (reporter) Run(ctx context.Context, in engine.Input) (engine.Output, error) {
-	to, note, err := in.Services.AlarmChannel(ctx, "about")
+	to, note, err := in.Services.AlarmChannel(ctx, in, "about")
 	return engine.Output{Data: map[string]any{"channel": to.Channel, "note": note}}, err
 }
 
@@ -630,5 +630,28 @@ func TestAlarmChannel(t *testing.T) {
 			t.Fatal(err)
 		}
 		eventually(t, "the configured one is back", func() bool { channel, _ := chosen(); return channel == "alarms" })
+
+		s.define("tell", `[{"id":"ingest","type":"ingest"},{"id":"page","type":"page","config":{"channel":"other"}}]`)
+		for start, want := range map[string]string{"firing": "other", "reopened": "alarms"} {
+			a := alert{"Disk", "db-" + start, "firing", "critical", "db"}
+			told, err := s.Receive(t.Context(), engine.Inbound{Definition: "tell", ContentType: "application/json", Body: body(a)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			incident := *s.wait(*told.RunID).IncidentID
+			if start == "reopened" {
+				for _, step := range []string{"resolved", "firing"} {
+					a.status = step
+					s.decisions(body(a))
+				}
+			}
+			run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: "report", IncidentID: incident})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := string(s.wait(run.ID).NodeResults["report"].Output); !strings.Contains(got, `"channel":"`+want+`"`) {
+				t.Errorf("%s: %s, want %s: who was told hears of the end, a new occurrence is news", start, got, want)
+			}
+		}
 	})
 }

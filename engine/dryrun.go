@@ -289,8 +289,8 @@ func (s *dryServices) Deliver(ctx context.Context, to Target, m notify.Message, 
 }
 
 // AlarmChannel finds the channel that a real run would.
-func (s *dryServices) AlarmChannel(ctx context.Context, except string) (Target, string, error) {
-	to, note, err := s.services.AlarmChannel(ctx, except)
+func (s *dryServices) AlarmChannel(ctx context.Context, in Input, except string) (Target, string, error) {
+	to, note, err := s.services.AlarmChannel(ctx, in, except)
 	if err == nil {
 		to.Sender = dryDriver{s, to.Driver, to.Channel, to.Sender}
 	}

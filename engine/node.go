@@ -138,9 +138,9 @@ type Services interface {
 	// Deliver sends the message of a [Notifier] and keeps the ledger of it. With update the message edits
 	// the earlier one about the same incident in the same channel, where the receiver can; a resolve always does.
 	Deliver(ctx context.Context, to Target, m notify.Message, update bool) (Delivered, error)
-	// AlarmChannel finds a stored channel for an alarm about the channel except. The note says why it is not the
-	// configured one.
-	AlarmChannel(ctx context.Context, except string) (to Target, note string, err error)
+	// AlarmChannel finds a stored channel for the alarm of a run about the channel except. The note says why it is
+	// not the configured one.
+	AlarmChannel(ctx context.Context, in Input, except string) (to Target, note string, err error)
 	// PublicURL is the address people reach Penstock at, "" if none is configured.
 	PublicURL() string
 }

@@ -185,7 +185,7 @@ func (n *notifyNode) Target(ctx context.Context, in engine.Input) (to engine.Tar
 		}
 	}
 	if about := engine.AboutChannel(in); about != "" && (about == to.Channel || to.Driver == "console") {
-		alarm, note, none := s.AlarmChannel(ctx, about)
+		alarm, note, none := s.AlarmChannel(ctx, in, about)
 		switch {
 		case none == nil:
 			to, err = alarm, nil

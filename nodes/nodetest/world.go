@@ -149,7 +149,7 @@ func (w *World) Deliver(ctx context.Context, to engine.Target, m notify.Message,
 }
 
 // AlarmChannel implements [engine.Services]: the first other channel by name.
-func (w *World) AlarmChannel(_ context.Context, except string) (engine.Target, string, error) {
+func (w *World) AlarmChannel(_ context.Context, _ engine.Input, except string) (engine.Target, string, error) {
 	for _, name := range slices.Sorted(maps.Keys(w.Channels)) {
 		if name != except {
 			return engine.Target{Channel: name, Driver: w.Channels[name], Sender: sender{w, Sent{Driver: w.Channels[name], Channel: name}}}, "", nil
