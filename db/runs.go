@@ -187,6 +187,14 @@ func (s *Store) Events(ctx context.Context, runID string, after int64, limit int
 	return events, wrap(err, "read events")
 }
 
+// RunEnded reports whether a run has ended and has no event after a sequence number.
+func (s *Store) RunEnded(ctx context.Context, runID string, seq int64) (ended bool, err error) {
+	later := s.read.NewSelect().Model((*RunEvent)(nil)).Column("seq").Where("run_id = r.id").Where("seq > ?", seq)
+	err = s.read.NewSelect().Model((*Run)(nil)).Where("id = ?", runID).
+		ColumnExpr("status NOT IN (?) AND NOT EXISTS (?)", bun.List([]RunStatus{RunPending, RunRunning}), later).Scan(ctx, &ended)
+	return ended, found(err, "read run", "There is no run %s.", runID)
+}
+
 // RoutedTo returns which definitions the routing has started for incidents since a moment, by incident id.
 func (tx *Tx) RoutedTo(ctx context.Context, since map[string]time.Time) (map[string][]string, error) {
 	if len(since) == 0 {

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"penstock/db"
 	"penstock/fault"
 )
@@ -18,6 +20,7 @@ import (
 // is only woken: it reads what it missed from the store, so nothing is lost and nobody blocks.
 type Hub struct {
 	lists *feed
+	ends  singleflight.Group
 
 	mu   sync.Mutex
 	subs map[string]map[*subscriber]struct{} // by run id
@@ -166,7 +169,8 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 		defer look.Stop()
 		for {
 			var events []db.RunEvent
-			if stored {
+			read := stored
+			if read {
 				var err error
 				if events, err = e.store.Events(ctx, runID, cursor, 500); err != nil {
 					yield(db.RunEvent{}, err)
@@ -183,8 +187,8 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 				}
 				ended = ev.Kind == EventRun && db.RunStatus(ev.Status).Terminal()
 			}
-			if ended || len(events) == 0 && !stored { // a retried run goes on after an end
-				if over, err := e.endedBefore(ctx, runID, cursor); err != nil || over {
+			if ended || read && len(events) == 0 { // a retried run goes on after an end
+				if over, err := e.seenToEnd(ctx, runID, cursor); err != nil || over {
 					if err != nil {
 						yield(db.RunEvent{}, err)
 					}
@@ -207,15 +211,15 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 	}
 }
 
-// endedBefore reports whether the run has ended and the caller has seen its last event: a cursor at
-// the end of a finished run would wait for ever.
-func (e *Engine) endedBefore(ctx context.Context, runID string, cursor int64) (bool, error) {
-	run, err := e.store.Run(ctx, runID)
-	if err != nil || !run.Status.Terminal() {
-		return false, err
-	}
-	rest, err := e.store.Events(ctx, runID, cursor, 1)
-	return len(rest) == 0, err
+// seenToEnd reports whether the run has ended and the caller has seen its last event: a cursor at the end of a
+// finished run would wait for ever. Those who see the same end at the same moment ask once.
+func (e *Engine) seenToEnd(ctx context.Context, runID string, cursor int64) (bool, error) {
+	over, err, _ := e.hub.ends.Do(runID+":"+strconv.FormatInt(cursor, 10), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return e.store.RunEnded(ctx, runID, cursor)
+	})
+	return over == true, err
 }
 
 // Kinds of events. The status of a run or stage event is the new status; text is an error, a skip

@@ -98,6 +98,11 @@ func followChanges[T any](ctx context.Context, from db.Position, changes iter.Se
 
 // pass puts an event into the queue of a subscriber; false if it was full for too long or ctx has ended.
 func pass[T any](ctx context.Context, out chan<- T, event T, patience time.Duration) bool {
+	select {
+	case out <- event:
+		return true
+	default:
+	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {

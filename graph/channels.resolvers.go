@@ -60,14 +60,17 @@ func (r *mutationResolver) DeleteChannel(ctx context.Context, input DeleteChanne
 }
 
 func (r *mutationResolver) TestChannel(ctx context.Context, input TestChannelInput) (*TestChannelPayload, error) {
-	payload := &TestChannelPayload{}
+	payload := &TestChannelPayload{Exchanges: []*ChannelExchange{}}
 	if _, err := r.store.Channel(ctx, input.Name); err != nil {
 		payload.UserErrors, err = userErrors(err, "name")
 		return payload, err
 	}
-	receipt, err := r.engine.TestChannel(ctx, input.Name)
-	if receipt.Status != 0 || receipt.MessageID != "" || receipt.Response != "" || err == nil {
-		payload.Receipt = receiptOf(receipt.Receipt)
+	test, err := r.engine.TestChannel(ctx, input.Name)
+	if receipt := test.Receipt; receipt.Status != 0 || receipt.MessageID != "" || receipt.Response != "" || err == nil {
+		payload.Receipt = receiptOf(receipt)
+	}
+	for _, e := range test.Exchanges {
+		payload.Exchanges = append(payload.Exchanges, &ChannelExchange{Request: e.Request, Answer: orNull(e.Answer)})
 	}
 	payload.UserErrors = []*UserError{}
 	if err != nil {

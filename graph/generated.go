@@ -55,6 +55,7 @@ type ResolverRoot interface {
 	RunFinished() RunFinishedResolver
 	RunStatusChanged() RunStatusChangedResolver
 	Schedule() ScheduleResolver
+	ServerStatus() ServerStatusResolver
 	Source() SourceResolver
 	StageExecution() StageExecutionResolver
 	StageStatusChanged() StageStatusChangedResolver
@@ -172,6 +173,11 @@ type ComplexityRoot struct {
 	ChannelEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	ChannelExchange struct {
+		Answer  func(childComplexity int) int
+		Request func(childComplexity int) int
 	}
 
 	ChannelHealth struct {
@@ -314,6 +320,42 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	DryRun struct {
+		Alerts   func(childComplexity int) int
+		Error    func(childComplexity int) int
+		Incident func(childComplexity int) int
+		Nodes    func(childComplexity int) int
+		Payload  func(childComplexity int) int
+		Status   func(childComplexity int) int
+	}
+
+	DryRunMessage struct {
+		Action      func(childComplexity int) int
+		Channel     func(childComplexity int) int
+		Destination func(childComplexity int) int
+		Driver      func(childComplexity int) int
+		Severity    func(childComplexity int) int
+		Text        func(childComplexity int) int
+		Title       func(childComplexity int) int
+	}
+
+	DryRunNode struct {
+		Errors     func(childComplexity int) int
+		Messages   func(childComplexity int) int
+		NodeID     func(childComplexity int) int
+		NodeType   func(childComplexity int) int
+		Notes      func(childComplexity int) int
+		Output     func(childComplexity int) int
+		SkipReason func(childComplexity int) int
+		Status     func(childComplexity int) int
+		Upstream   func(childComplexity int) int
+	}
+
+	DryRunPipelineDefinitionPayload struct {
+		DryRun     func(childComplexity int) int
+		UserErrors func(childComplexity int) int
+	}
+
 	EnableUserPayload struct {
 		User       func(childComplexity int) int
 		UserErrors func(childComplexity int) int
@@ -406,6 +448,7 @@ type ComplexityRoot struct {
 		DeletePipelineDefinition     func(childComplexity int, input DeletePipelineDefinitionInput) int
 		DeleteSource                 func(childComplexity int, input DeleteSourceInput) int
 		DisableUser                  func(childComplexity int, input DisableUserInput) int
+		DryRunPipelineDefinition     func(childComplexity int, input DryRunPipelineDefinitionInput) int
 		EnableUser                   func(childComplexity int, input EnableUserInput) int
 		ExecutePipelineDefinition    func(childComplexity int, input ExecutePipelineDefinitionInput) int
 		ReopenIncident               func(childComplexity int, input ReopenIncidentInput) int
@@ -594,32 +637,36 @@ type ComplexityRoot struct {
 	}
 
 	Query struct {
-		Alerts                 func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AlertFilter) int
-		Channel                func(childComplexity int, name string) int
-		Channels               func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Decisions              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) int
-		Deliveries             func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter) int
-		Delivery               func(childComplexity int, id string) int
-		Incident               func(childComplexity int, id string) int
-		Incidents              func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) int
-		Node                   func(childComplexity int, id string) int
-		NodeTypes              func(childComplexity int, category *NodeTypeCategory) int
-		Nodes                  func(childComplexity int, ids []string) int
-		Notification           func(childComplexity int, id string) int
-		Notifications          func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) int
-		PipelineDefinition     func(childComplexity int, name string) int
-		PipelineDefinitionDiff func(childComplexity int, name string, from *int32, to *int32) int
-		PipelineDefinitions    func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) int
-		Run                    func(childComplexity int, runID string) int
-		Runs                   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) int
-		Schedules              func(childComplexity int, first *int32, after *string, last *int32, before *string, definition *string) int
-		ServerStatus           func(childComplexity int) int
-		Source                 func(childComplexity int, name string) int
-		Sources                func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Tokens                 func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Users                  func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Viewer                 func(childComplexity int) int
-		Why                    func(childComplexity int, id string) int
+		Alert                    func(childComplexity int, id string) int
+		Alerts                   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AlertFilter) int
+		Channel                  func(childComplexity int, name string) int
+		Channels                 func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		Decisions                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) int
+		Deliveries               func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter) int
+		Delivery                 func(childComplexity int, id string) int
+		Incident                 func(childComplexity int, id string) int
+		Incidents                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) int
+		Node                     func(childComplexity int, id string) int
+		NodeTypes                func(childComplexity int, category *NodeTypeCategory) int
+		Nodes                    func(childComplexity int, ids []string) int
+		Notification             func(childComplexity int, id string) int
+		Notifications            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) int
+		PipelineDefinition       func(childComplexity int, name string) int
+		PipelineDefinitionDiff   func(childComplexity int, name string, from *int32, to *int32) int
+		PipelineDefinitionSchema func(childComplexity int) int
+		PipelineDefinitions      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) int
+		Run                      func(childComplexity int, runID string) int
+		Runs                     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) int
+		ScheduleTimes            func(childComplexity int, cron string, timeZone string, count int32) int
+		Schedules                func(childComplexity int, first *int32, after *string, last *int32, before *string, definition *string) int
+		ServerStatus             func(childComplexity int) int
+		Source                   func(childComplexity int, name string) int
+		Sources                  func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		Tokens                   func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		TryMatchRule             func(childComplexity int, match string, first int32) int
+		Users                    func(childComplexity int, first *int32, after *string, last *int32, before *string) int
+		Viewer                   func(childComplexity int) int
+		Why                      func(childComplexity int, id string) int
 	}
 
 	ReopenIncidentPayload struct {
@@ -732,16 +779,19 @@ type ComplexityRoot struct {
 	}
 
 	ServerStatus struct {
-		Database     func(childComplexity int) int
-		Executors    func(childComplexity int) int
-		OldestRun    func(childComplexity int) int
-		PendingRuns  func(childComplexity int) int
-		RetryingRuns func(childComplexity int) int
-		RunningRuns  func(childComplexity int) int
-		StartedAt    func(childComplexity int) int
-		StoreBytes   func(childComplexity int) int
-		StuckRuns    func(childComplexity int) int
-		Version      func(childComplexity int) int
+		Database       func(childComplexity int) int
+		Executors      func(childComplexity int) int
+		LateRuns       func(childComplexity int) int
+		OldestRun      func(childComplexity int) int
+		PendingRuns    func(childComplexity int) int
+		RetryingRuns   func(childComplexity int) int
+		RunningRuns    func(childComplexity int) int
+		StartedAt      func(childComplexity int) int
+		StoreBytes     func(childComplexity int) int
+		StoreUsedBytes func(childComplexity int) int
+		StoreWalBytes  func(childComplexity int) int
+		StuckRuns      func(childComplexity int) int
+		Version        func(childComplexity int) int
 	}
 
 	SetUserRolePayload struct {
@@ -822,8 +872,14 @@ type ComplexityRoot struct {
 
 	TestChannelPayload struct {
 		Channel    func(childComplexity int) int
+		Exchanges  func(childComplexity int) int
 		Receipt    func(childComplexity int) int
 		UserErrors func(childComplexity int) int
+	}
+
+	TriedAlert struct {
+		Alert      func(childComplexity int) int
+		Considered func(childComplexity int) int
 	}
 
 	UpdateChannelPayload struct {
@@ -986,6 +1042,7 @@ type MutationResolver interface {
 	DeletePipelineDefinition(ctx context.Context, input DeletePipelineDefinitionInput) (*DeletePipelineDefinitionPayload, error)
 	ValidatePipelineDefinition(ctx context.Context, input ValidatePipelineDefinitionInput) (*ValidatePipelineDefinitionPayload, error)
 	ReplayDelivery(ctx context.Context, input ReplayDeliveryInput) (*ReplayDeliveryPayload, error)
+	DryRunPipelineDefinition(ctx context.Context, input DryRunPipelineDefinitionInput) (*DryRunPipelineDefinitionPayload, error)
 	AcknowledgeIncident(ctx context.Context, input AcknowledgeIncidentInput) (*AcknowledgeIncidentPayload, error)
 	ResolveIncident(ctx context.Context, input ResolveIncidentInput) (*ResolveIncidentPayload, error)
 	CloseIncident(ctx context.Context, input CloseIncidentInput) (*CloseIncidentPayload, error)
@@ -1067,8 +1124,12 @@ type QueryResolver interface {
 	Deliveries(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter) (*Connection[db.Delivery], error)
 	Decisions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) (*Connection[db.Decision], error)
 	Why(ctx context.Context, id string) (*engine.Why, error)
+	PipelineDefinitionSchema(ctx context.Context) (json.RawMessage, error)
+	ScheduleTimes(ctx context.Context, cron string, timeZone string, count int32) ([]*time.Time, error)
+	TryMatchRule(ctx context.Context, match string, first int32) ([]*engine.TriedAlert, error)
 	Incident(ctx context.Context, id string) (*db.Incident, error)
 	Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) (*Connection[db.Incident], error)
+	Alert(ctx context.Context, id string) (*db.Alert, error)
 	Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter) (*Connection[db.Alert], error)
 	Notification(ctx context.Context, id string) (*db.NotificationMessage, error)
 	Notifications(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) (*Connection[db.NotificationMessage], error)
@@ -1094,6 +1155,9 @@ type ScheduleResolver interface {
 	LastRun(ctx context.Context, obj *db.Schedule) (*db.Run, error)
 
 	SkipReason(ctx context.Context, obj *db.Schedule) (*string, error)
+}
+type ServerStatusResolver interface {
+	LateRuns(ctx context.Context, obj *ServerStatus) ([]*db.Run, error)
 }
 type SourceResolver interface {
 	ID(ctx context.Context, obj *db.Source) (string, error)
@@ -1558,6 +1622,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ChannelEdge.Node(childComplexity), true
+
+	case "ChannelExchange.answer":
+		if e.ComplexityRoot.ChannelExchange.Answer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelExchange.Answer(childComplexity), true
+	case "ChannelExchange.request":
+		if e.ComplexityRoot.ChannelExchange.Request == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChannelExchange.Request(childComplexity), true
 
 	case "ChannelHealth.error":
 		if e.ComplexityRoot.ChannelHealth.Error == nil {
@@ -2041,6 +2118,154 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DisableUserPayload.UserErrors(childComplexity), true
+
+	case "DryRun.alerts":
+		if e.ComplexityRoot.DryRun.Alerts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRun.Alerts(childComplexity), true
+	case "DryRun.error":
+		if e.ComplexityRoot.DryRun.Error == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRun.Error(childComplexity), true
+	case "DryRun.incident":
+		if e.ComplexityRoot.DryRun.Incident == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRun.Incident(childComplexity), true
+	case "DryRun.nodes":
+		if e.ComplexityRoot.DryRun.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRun.Nodes(childComplexity), true
+	case "DryRun.payload":
+		if e.ComplexityRoot.DryRun.Payload == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRun.Payload(childComplexity), true
+	case "DryRun.status":
+		if e.ComplexityRoot.DryRun.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRun.Status(childComplexity), true
+
+	case "DryRunMessage.action":
+		if e.ComplexityRoot.DryRunMessage.Action == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Action(childComplexity), true
+	case "DryRunMessage.channel":
+		if e.ComplexityRoot.DryRunMessage.Channel == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Channel(childComplexity), true
+	case "DryRunMessage.destination":
+		if e.ComplexityRoot.DryRunMessage.Destination == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Destination(childComplexity), true
+	case "DryRunMessage.driver":
+		if e.ComplexityRoot.DryRunMessage.Driver == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Driver(childComplexity), true
+	case "DryRunMessage.severity":
+		if e.ComplexityRoot.DryRunMessage.Severity == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Severity(childComplexity), true
+	case "DryRunMessage.text":
+		if e.ComplexityRoot.DryRunMessage.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Text(childComplexity), true
+	case "DryRunMessage.title":
+		if e.ComplexityRoot.DryRunMessage.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunMessage.Title(childComplexity), true
+
+	case "DryRunNode.errors":
+		if e.ComplexityRoot.DryRunNode.Errors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.Errors(childComplexity), true
+	case "DryRunNode.messages":
+		if e.ComplexityRoot.DryRunNode.Messages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.Messages(childComplexity), true
+	case "DryRunNode.nodeId":
+		if e.ComplexityRoot.DryRunNode.NodeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.NodeID(childComplexity), true
+	case "DryRunNode.nodeType":
+		if e.ComplexityRoot.DryRunNode.NodeType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.NodeType(childComplexity), true
+	case "DryRunNode.notes":
+		if e.ComplexityRoot.DryRunNode.Notes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.Notes(childComplexity), true
+	case "DryRunNode.output":
+		if e.ComplexityRoot.DryRunNode.Output == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.Output(childComplexity), true
+	case "DryRunNode.skipReason":
+		if e.ComplexityRoot.DryRunNode.SkipReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.SkipReason(childComplexity), true
+	case "DryRunNode.status":
+		if e.ComplexityRoot.DryRunNode.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.Status(childComplexity), true
+	case "DryRunNode.upstream":
+		if e.ComplexityRoot.DryRunNode.Upstream == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunNode.Upstream(childComplexity), true
+
+	case "DryRunPipelineDefinitionPayload.dryRun":
+		if e.ComplexityRoot.DryRunPipelineDefinitionPayload.DryRun == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunPipelineDefinitionPayload.DryRun(childComplexity), true
+	case "DryRunPipelineDefinitionPayload.userErrors":
+		if e.ComplexityRoot.DryRunPipelineDefinitionPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DryRunPipelineDefinitionPayload.UserErrors(childComplexity), true
 
 	case "EnableUserPayload.user":
 		if e.ComplexityRoot.EnableUserPayload.User == nil {
@@ -2547,6 +2772,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DisableUser(childComplexity, args["input"].(DisableUserInput)), true
+	case "Mutation.dryRunPipelineDefinition":
+		if e.ComplexityRoot.Mutation.DryRunPipelineDefinition == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_dryRunPipelineDefinition_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DryRunPipelineDefinition(childComplexity, args["input"].(DryRunPipelineDefinitionInput)), true
 	case "Mutation.enableUser":
 		if e.ComplexityRoot.Mutation.EnableUser == nil {
 			break
@@ -3464,6 +3700,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PipelineRunEdge.Node(childComplexity), true
 
+	case "Query.alert":
+		if e.ComplexityRoot.Query.Alert == nil {
+			break
+		}
+
+		args, err := ec.field_Query_alert_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Alert(childComplexity, args["id"].(string)), true
 	case "Query.alerts":
 		if e.ComplexityRoot.Query.Alerts == nil {
 			break
@@ -3630,6 +3877,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PipelineDefinitionDiff(childComplexity, args["name"].(string), args["from"].(*int32), args["to"].(*int32)), true
+	case "Query.pipelineDefinitionSchema":
+		if e.ComplexityRoot.Query.PipelineDefinitionSchema == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.PipelineDefinitionSchema(childComplexity), true
 	case "Query.pipelineDefinitions":
 		if e.ComplexityRoot.Query.PipelineDefinitions == nil {
 			break
@@ -3663,6 +3916,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Runs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PipelineRunFilter)), true
+	case "Query.scheduleTimes":
+		if e.ComplexityRoot.Query.ScheduleTimes == nil {
+			break
+		}
+
+		args, err := ec.field_Query_scheduleTimes_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ScheduleTimes(childComplexity, args["cron"].(string), args["timeZone"].(string), args["count"].(int32)), true
 	case "Query.schedules":
 		if e.ComplexityRoot.Query.Schedules == nil {
 			break
@@ -3713,6 +3977,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Tokens(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string)), true
+	case "Query.tryMatchRule":
+		if e.ComplexityRoot.Query.TryMatchRule == nil {
+			break
+		}
+
+		args, err := ec.field_Query_tryMatchRule_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.TryMatchRule(childComplexity, args["match"].(string), args["first"].(int32)), true
 	case "Query.users":
 		if e.ComplexityRoot.Query.Users == nil {
 			break
@@ -4158,6 +4433,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServerStatus.Executors(childComplexity), true
+	case "ServerStatus.lateRuns":
+		if e.ComplexityRoot.ServerStatus.LateRuns == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServerStatus.LateRuns(childComplexity), true
 	case "ServerStatus.oldestRun":
 		if e.ComplexityRoot.ServerStatus.OldestRun == nil {
 			break
@@ -4194,6 +4475,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServerStatus.StoreBytes(childComplexity), true
+	case "ServerStatus.storeUsedBytes":
+		if e.ComplexityRoot.ServerStatus.StoreUsedBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServerStatus.StoreUsedBytes(childComplexity), true
+	case "ServerStatus.storeWalBytes":
+		if e.ComplexityRoot.ServerStatus.StoreWalBytes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServerStatus.StoreWalBytes(childComplexity), true
 	case "ServerStatus.stuckRuns":
 		if e.ComplexityRoot.ServerStatus.StuckRuns == nil {
 			break
@@ -4548,6 +4841,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TestChannelPayload.Channel(childComplexity), true
+	case "TestChannelPayload.exchanges":
+		if e.ComplexityRoot.TestChannelPayload.Exchanges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestChannelPayload.Exchanges(childComplexity), true
 	case "TestChannelPayload.receipt":
 		if e.ComplexityRoot.TestChannelPayload.Receipt == nil {
 			break
@@ -4560,6 +4859,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TestChannelPayload.UserErrors(childComplexity), true
+
+	case "TriedAlert.alert":
+		if e.ComplexityRoot.TriedAlert.Alert == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TriedAlert.Alert(childComplexity), true
+	case "TriedAlert.considered":
+		if e.ComplexityRoot.TriedAlert.Considered == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TriedAlert.Considered(childComplexity), true
 
 	case "UpdateChannelPayload.channel":
 		if e.ComplexityRoot.UpdateChannelPayload.Channel == nil {
@@ -4839,6 +5151,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("DeleteSourceInput", ec.unmarshalInputDeleteSourceInput),
 			graphql.NewInputUnmarshaler("DeliveryFilter", ec.unmarshalInputDeliveryFilter),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
+			graphql.NewInputUnmarshaler("DryRunPipelineDefinitionInput", ec.unmarshalInputDryRunPipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
 			graphql.NewInputUnmarshaler("ExecutePipelineDefinitionInput", ec.unmarshalInputExecutePipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("IncidentFilter", ec.unmarshalInputIncidentFilter),
@@ -4951,7 +5264,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "channels.graphqls" "common.graphqls" "definitions.graphqls" "deliveries.graphqls" "incidents.graphqls" "notifications.graphqls" "progress.graphqls" "runs.graphqls" "schedules.graphqls" "sources.graphqls"
+//go:embed "access.graphqls" "channels.graphqls" "common.graphqls" "definitions.graphqls" "deliveries.graphqls" "drafts.graphqls" "incidents.graphqls" "notifications.graphqls" "progress.graphqls" "runs.graphqls" "schedules.graphqls" "sources.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -4968,6 +5281,7 @@ var sources = []*ast.Source{
 	{Name: "common.graphqls", Input: sourceData("common.graphqls"), BuiltIn: false},
 	{Name: "definitions.graphqls", Input: sourceData("definitions.graphqls"), BuiltIn: false},
 	{Name: "deliveries.graphqls", Input: sourceData("deliveries.graphqls"), BuiltIn: false},
+	{Name: "drafts.graphqls", Input: sourceData("drafts.graphqls"), BuiltIn: false},
 	{Name: "incidents.graphqls", Input: sourceData("incidents.graphqls"), BuiltIn: false},
 	{Name: "notifications.graphqls", Input: sourceData("notifications.graphqls"), BuiltIn: false},
 	{Name: "progress.graphqls", Input: sourceData("progress.graphqls"), BuiltIn: false},
@@ -5189,6 +5503,16 @@ func (ec *executionContext) childFields_ChannelEdge(ctx context.Context, field g
 		return ec.fieldContext_ChannelEdge_node(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ChannelEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_ChannelExchange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "request":
+		return ec.fieldContext_ChannelExchange_request(ctx, field)
+	case "answer":
+		return ec.fieldContext_ChannelExchange_answer(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChannelExchange", field.Name)
 }
 
 func (ec *executionContext) childFields_ChannelHealth(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -5471,6 +5795,78 @@ func (ec *executionContext) childFields_DisableUserPayload(ctx context.Context, 
 		return ec.fieldContext_DisableUserPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DisableUserPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DryRun(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "status":
+		return ec.fieldContext_DryRun_status(ctx, field)
+	case "error":
+		return ec.fieldContext_DryRun_error(ctx, field)
+	case "payload":
+		return ec.fieldContext_DryRun_payload(ctx, field)
+	case "incident":
+		return ec.fieldContext_DryRun_incident(ctx, field)
+	case "alerts":
+		return ec.fieldContext_DryRun_alerts(ctx, field)
+	case "nodes":
+		return ec.fieldContext_DryRun_nodes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DryRun", field.Name)
+}
+
+func (ec *executionContext) childFields_DryRunMessage(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "driver":
+		return ec.fieldContext_DryRunMessage_driver(ctx, field)
+	case "channel":
+		return ec.fieldContext_DryRunMessage_channel(ctx, field)
+	case "destination":
+		return ec.fieldContext_DryRunMessage_destination(ctx, field)
+	case "action":
+		return ec.fieldContext_DryRunMessage_action(ctx, field)
+	case "severity":
+		return ec.fieldContext_DryRunMessage_severity(ctx, field)
+	case "title":
+		return ec.fieldContext_DryRunMessage_title(ctx, field)
+	case "text":
+		return ec.fieldContext_DryRunMessage_text(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DryRunMessage", field.Name)
+}
+
+func (ec *executionContext) childFields_DryRunNode(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "nodeId":
+		return ec.fieldContext_DryRunNode_nodeId(ctx, field)
+	case "nodeType":
+		return ec.fieldContext_DryRunNode_nodeType(ctx, field)
+	case "status":
+		return ec.fieldContext_DryRunNode_status(ctx, field)
+	case "output":
+		return ec.fieldContext_DryRunNode_output(ctx, field)
+	case "errors":
+		return ec.fieldContext_DryRunNode_errors(ctx, field)
+	case "skipReason":
+		return ec.fieldContext_DryRunNode_skipReason(ctx, field)
+	case "upstream":
+		return ec.fieldContext_DryRunNode_upstream(ctx, field)
+	case "messages":
+		return ec.fieldContext_DryRunNode_messages(ctx, field)
+	case "notes":
+		return ec.fieldContext_DryRunNode_notes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DryRunNode", field.Name)
+}
+
+func (ec *executionContext) childFields_DryRunPipelineDefinitionPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "dryRun":
+		return ec.fieldContext_DryRunPipelineDefinitionPayload_dryRun(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_DryRunPipelineDefinitionPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DryRunPipelineDefinitionPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_EnableUserPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6145,6 +6541,10 @@ func (ec *executionContext) childFields_ServerStatus(ctx context.Context, field 
 		return ec.fieldContext_ServerStatus_executors(ctx, field)
 	case "storeBytes":
 		return ec.fieldContext_ServerStatus_storeBytes(ctx, field)
+	case "storeUsedBytes":
+		return ec.fieldContext_ServerStatus_storeUsedBytes(ctx, field)
+	case "storeWalBytes":
+		return ec.fieldContext_ServerStatus_storeWalBytes(ctx, field)
 	case "pendingRuns":
 		return ec.fieldContext_ServerStatus_pendingRuns(ctx, field)
 	case "runningRuns":
@@ -6155,6 +6555,8 @@ func (ec *executionContext) childFields_ServerStatus(ctx context.Context, field 
 		return ec.fieldContext_ServerStatus_stuckRuns(ctx, field)
 	case "oldestRun":
 		return ec.fieldContext_ServerStatus_oldestRun(ctx, field)
+	case "lateRuns":
+		return ec.fieldContext_ServerStatus_lateRuns(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ServerStatus", field.Name)
 }
@@ -6259,10 +6661,22 @@ func (ec *executionContext) childFields_TestChannelPayload(ctx context.Context, 
 		return ec.fieldContext_TestChannelPayload_channel(ctx, field)
 	case "receipt":
 		return ec.fieldContext_TestChannelPayload_receipt(ctx, field)
+	case "exchanges":
+		return ec.fieldContext_TestChannelPayload_exchanges(ctx, field)
 	case "userErrors":
 		return ec.fieldContext_TestChannelPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TestChannelPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_TriedAlert(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "alert":
+		return ec.fieldContext_TriedAlert_alert(ctx, field)
+	case "considered":
+		return ec.fieldContext_TriedAlert_considered(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TriedAlert", field.Name)
 }
 
 func (ec *executionContext) childFields_UpdateChannelPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6889,6 +7303,20 @@ func (ec *executionContext) field_Mutation_disableUser_args(ctx context.Context,
 	return args, nil
 }
 
+func (ec *executionContext) field_Mutation_dryRunPipelineDefinition_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (DryRunPipelineDefinitionInput, error) {
+			return ec.unmarshalNDryRunPipelineDefinitionInput2penstockᚋgraphᚐDryRunPipelineDefinitionInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
 func (ec *executionContext) field_Mutation_enableUser_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7238,6 +7666,20 @@ func (ec *executionContext) field_Query___type_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["name"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_alert_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "id",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNID2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["id"] = arg0
 	return args, nil
 }
 
@@ -7757,6 +8199,36 @@ func (ec *executionContext) field_Query_runs_args(ctx context.Context, rawArgs m
 	return args, nil
 }
 
+func (ec *executionContext) field_Query_scheduleTimes_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "cron",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["cron"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "timeZone",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["timeZone"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "count",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["count"] = arg2
+	return args, nil
+}
+
 func (ec *executionContext) field_Query_schedules_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
 	var err error
 	args := map[string]any{}
@@ -7890,6 +8362,28 @@ func (ec *executionContext) field_Query_tokens_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["before"] = arg3
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_tryMatchRule_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "match",
+		func(ctx context.Context, v any) (string, error) {
+			return ec.unmarshalNString2string(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["match"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (int32, error) {
+			return ec.unmarshalNInt2int32(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
 	return args, nil
 }
 
@@ -9813,6 +10307,52 @@ func (ec *executionContext) fieldContext_ChannelEdge_node(_ context.Context, fie
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _ChannelExchange_request(ctx context.Context, field graphql.CollectedField, obj *ChannelExchange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelExchange_request(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Request, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelExchange_request(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelExchange", field, false, false, "String")
+}
+
+func (ec *executionContext) _ChannelExchange_answer(ctx context.Context, field graphql.CollectedField, obj *ChannelExchange) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ChannelExchange_answer(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Answer, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ChannelExchange_answer(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ChannelExchange", field, false, false, "String")
 }
 
 func (ec *executionContext) _ChannelHealth_state(ctx context.Context, field graphql.CollectedField, obj *engine.ChannelStatus) (ret graphql.Marshaler) {
@@ -11914,6 +12454,594 @@ func (ec *executionContext) _DisableUserPayload_userErrors(ctx context.Context, 
 func (ec *executionContext) fieldContext_DisableUserPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "DisableUserPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DryRun_status(ctx context.Context, field graphql.CollectedField, obj *DryRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRun_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.RunStatus) graphql.Marshaler {
+			return ec.marshalNRunStatus2penstockᚋdbᚐRunStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRun_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRun", field, false, false, "RunStatus")
+}
+
+func (ec *executionContext) _DryRun_error(ctx context.Context, field graphql.CollectedField, obj *DryRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRun_error(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Error, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRun_error(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRun", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRun_payload(ctx context.Context, field graphql.CollectedField, obj *DryRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRun_payload(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Payload, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRun_payload(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRun", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _DryRun_incident(ctx context.Context, field graphql.CollectedField, obj *DryRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRun_incident(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Incident, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRun_incident(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRun", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _DryRun_alerts(ctx context.Context, field graphql.CollectedField, obj *DryRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRun_alerts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Alerts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRun_alerts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRun", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _DryRun_nodes(ctx context.Context, field graphql.CollectedField, obj *DryRun) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRun_nodes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Nodes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*DryRunNode) graphql.Marshaler {
+			return ec.marshalNDryRunNode2ᚕᚖpenstockᚋgraphᚐDryRunNodeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRun_nodes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DryRun",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DryRunNode(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DryRunMessage_driver(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_driver(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Driver, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_driver(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunMessage_channel(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_channel(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Channel, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_channel(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunMessage_destination(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_destination(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Destination, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_destination(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunMessage_action(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_action(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Action, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.NotificationKind) graphql.Marshaler {
+			return ec.marshalNNotificationKind2penstockᚋdbᚐNotificationKind(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_action(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "NotificationKind")
+}
+
+func (ec *executionContext) _DryRunMessage_severity(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_severity(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Severity, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.Severity) graphql.Marshaler {
+			return ec.marshalNSeverity2penstockᚋdbᚐSeverity(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_severity(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "Severity")
+}
+
+func (ec *executionContext) _DryRunMessage_title(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunMessage_text(ctx context.Context, field graphql.CollectedField, obj *DryRunMessage) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunMessage_text(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Text, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunMessage_text(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunMessage", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunNode_nodeId(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_nodeId(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeID, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_nodeId(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunNode_nodeType(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_nodeType(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NodeType, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_nodeType(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunNode_status(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.StageStatus) graphql.Marshaler {
+			return ec.marshalNStageStatus2penstockᚋdbᚐStageStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "StageStatus")
+}
+
+func (ec *executionContext) _DryRunNode_output(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_output(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Output, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_output(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "JSON")
+}
+
+func (ec *executionContext) _DryRunNode_errors(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_errors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Errors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_errors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunNode_skipReason(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_skipReason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.SkipReason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_skipReason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunNode_upstream(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_upstream(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Upstream, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_upstream(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunNode_messages(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_messages(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Messages, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*DryRunMessage) graphql.Marshaler {
+			return ec.marshalNDryRunMessage2ᚕᚖpenstockᚋgraphᚐDryRunMessageᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_messages(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DryRunNode",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DryRunMessage(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DryRunNode_notes(ctx context.Context, field graphql.CollectedField, obj *DryRunNode) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunNode_notes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Notes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunNode_notes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DryRunNode", field, false, false, "String")
+}
+
+func (ec *executionContext) _DryRunPipelineDefinitionPayload_dryRun(ctx context.Context, field graphql.CollectedField, obj *DryRunPipelineDefinitionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunPipelineDefinitionPayload_dryRun(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DryRun, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *DryRun) graphql.Marshaler {
+			return ec.marshalODryRun2ᚖpenstockᚋgraphᚐDryRun(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunPipelineDefinitionPayload_dryRun(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DryRunPipelineDefinitionPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DryRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DryRunPipelineDefinitionPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *DryRunPipelineDefinitionPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DryRunPipelineDefinitionPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpenstockᚋgraphᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DryRunPipelineDefinitionPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DryRunPipelineDefinitionPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -14178,6 +15306,50 @@ func (ec *executionContext) fieldContext_Mutation_replayDelivery(ctx context.Con
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_replayDelivery_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_dryRunPipelineDefinition(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_dryRunPipelineDefinition(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().DryRunPipelineDefinition(ctx, fc.Args["input"].(DryRunPipelineDefinitionInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *DryRunPipelineDefinitionPayload) graphql.Marshaler {
+			return ec.marshalODryRunPipelineDefinitionPayload2ᚖpenstockᚋgraphᚐDryRunPipelineDefinitionPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_dryRunPipelineDefinition(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DryRunPipelineDefinitionPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_dryRunPipelineDefinition_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -18453,6 +19625,117 @@ func (ec *executionContext) fieldContext_Query_why(ctx context.Context, field gr
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_pipelineDefinitionSchema(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_pipelineDefinitionSchema(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().PipelineDefinitionSchema(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_pipelineDefinitionSchema(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Query", field, true, true, "JSON")
+}
+
+func (ec *executionContext) _Query_scheduleTimes(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_scheduleTimes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().ScheduleTimes(ctx, fc.Args["cron"].(string), fc.Args["timeZone"].(string), fc.Args["count"].(int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*time.Time) graphql.Marshaler {
+			return ec.marshalODateTime2ᚕᚖtimeᚐTimeᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_scheduleTimes(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return nil, errors.New("field of type DateTime does not have child fields")
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_scheduleTimes_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_tryMatchRule(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_tryMatchRule(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().TryMatchRule(ctx, fc.Args["match"].(string), fc.Args["first"].(int32))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*engine.TriedAlert) graphql.Marshaler {
+			return ec.marshalOTriedAlert2ᚕᚖpenstockᚋengineᚐTriedAlertᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_tryMatchRule(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TriedAlert(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_tryMatchRule_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_incident(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -18535,6 +19818,50 @@ func (ec *executionContext) fieldContext_Query_incidents(ctx context.Context, fi
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Query_incidents_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_alert(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_alert(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().Alert(ctx, fc.Args["id"].(string))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *db.Alert) graphql.Marshaler {
+			return ec.marshalOAlert2ᚖpenstockᚋdbᚐAlert(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_alert(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Alert(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_alert_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -20843,6 +22170,52 @@ func (ec *executionContext) fieldContext_ServerStatus_storeBytes(_ context.Conte
 	return graphql.NewScalarFieldContext("ServerStatus", field, false, false, "Int64")
 }
 
+func (ec *executionContext) _ServerStatus_storeUsedBytes(ctx context.Context, field graphql.CollectedField, obj *ServerStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ServerStatus_storeUsedBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StoreUsedBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ServerStatus_storeUsedBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServerStatus", field, false, false, "Int64")
+}
+
+func (ec *executionContext) _ServerStatus_storeWalBytes(ctx context.Context, field graphql.CollectedField, obj *ServerStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ServerStatus_storeWalBytes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StoreWalBytes, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int64) graphql.Marshaler {
+			return ec.marshalNInt642int64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ServerStatus_storeWalBytes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ServerStatus", field, false, false, "Int64")
+}
+
 func (ec *executionContext) _ServerStatus_pendingRuns(ctx context.Context, field graphql.CollectedField, obj *ServerStatus) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -20960,6 +22333,38 @@ func (ec *executionContext) fieldContext_ServerStatus_oldestRun(_ context.Contex
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PipelineRun(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _ServerStatus_lateRuns(ctx context.Context, field graphql.CollectedField, obj *ServerStatus) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ServerStatus_lateRuns(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.ServerStatus().LateRuns(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*db.Run) graphql.Marshaler {
+			return ec.marshalOPipelineRun2ᚕᚖpenstockᚋdbᚐRunᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ServerStatus_lateRuns(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ServerStatus",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_PipelineRun(ctx, field)
 		},
@@ -22353,6 +23758,38 @@ func (ec *executionContext) fieldContext_TestChannelPayload_receipt(_ context.Co
 	return fc, nil
 }
 
+func (ec *executionContext) _TestChannelPayload_exchanges(ctx context.Context, field graphql.CollectedField, obj *TestChannelPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestChannelPayload_exchanges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exchanges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ChannelExchange) graphql.Marshaler {
+			return ec.marshalNChannelExchange2ᚕᚖpenstockᚋgraphᚐChannelExchangeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestChannelPayload_exchanges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TestChannelPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChannelExchange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _TestChannelPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *TestChannelPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -22380,6 +23817,70 @@ func (ec *executionContext) fieldContext_TestChannelPayload_userErrors(_ context
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TriedAlert_alert(ctx context.Context, field graphql.CollectedField, obj *engine.TriedAlert) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TriedAlert_alert(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Alert, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.Alert) graphql.Marshaler {
+			return ec.marshalNAlert2penstockᚋdbᚐAlert(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TriedAlert_alert(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TriedAlert",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Alert(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TriedAlert_considered(ctx context.Context, field graphql.CollectedField, obj *engine.TriedAlert) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TriedAlert_considered(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Considered, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v db.Considered) graphql.Marshaler {
+			return ec.marshalNConsidered2penstockᚋdbᚐConsidered(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TriedAlert_considered(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TriedAlert",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Considered(ctx, field)
 		},
 	}
 	return fc, nil
@@ -25486,6 +26987,76 @@ func UnmarshalDisableUserInput(ctx context.Context, raw any) (DisableUserInput, 
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputDryRunPipelineDefinitionInput(ctx context.Context, obj any) (DryRunPipelineDefinitionInput, error) {
+	var it DryRunPipelineDefinitionInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name", "config", "runId", "payload", "environment"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = graphql.OmittableOf(data)
+		case "config":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("config"))
+			data, err := ec.unmarshalOJSON2encodingᚋjsonᚐRawMessage(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Config = graphql.OmittableOf(data)
+		case "runId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("runId"))
+			data, err := ec.unmarshalOID2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.RunID = graphql.OmittableOf(data)
+		case "payload":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("payload"))
+			data, err := ec.unmarshalOJSON2encodingᚋjsonᚐRawMessage(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Payload = graphql.OmittableOf(data)
+		case "environment":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("environment"))
+			data, err := ec.unmarshalOString2ᚖstring(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Environment = graphql.OmittableOf(data)
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalDryRunPipelineDefinitionInput unmarshals raw into the DryRunPipelineDefinitionInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalDryRunPipelineDefinitionInput(ctx context.Context, raw any) (DryRunPipelineDefinitionInput, error) {
+	var out DryRunPipelineDefinitionInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "DryRunPipelineDefinitionInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputEnableUserInput(ctx context.Context, obj any) (EnableUserInput, error) {
 	var it EnableUserInput
 	if obj == nil {
@@ -27555,6 +29126,44 @@ func (ec *executionContext) _ChannelEdge(ctx context.Context, sel ast.SelectionS
 	return out
 }
 
+var channelExchangeImplementors = []string{"ChannelExchange"}
+
+func (ec *executionContext) _ChannelExchange(ctx context.Context, sel ast.SelectionSet, obj *ChannelExchange) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, channelExchangeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ChannelExchange")
+		case "request":
+			out.Values[i] = ec._ChannelExchange_request(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "answer":
+			out.Values[i] = ec._ChannelExchange_answer(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var channelHealthImplementors = []string{"ChannelHealth"}
 
 func (ec *executionContext) _ChannelHealth(ctx context.Context, sel ast.SelectionSet, obj *engine.ChannelStatus) graphql.Marshaler {
@@ -28551,6 +30160,238 @@ func (ec *executionContext) _DisableUserPayload(ctx context.Context, sel ast.Sel
 	return out
 }
 
+var dryRunImplementors = []string{"DryRun"}
+
+func (ec *executionContext) _DryRun(ctx context.Context, sel ast.SelectionSet, obj *DryRun) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dryRunImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DryRun")
+		case "status":
+			out.Values[i] = ec._DryRun_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "error":
+			out.Values[i] = ec._DryRun_error(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "payload":
+			out.Values[i] = ec._DryRun_payload(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "incident":
+			out.Values[i] = ec._DryRun_incident(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "alerts":
+			out.Values[i] = ec._DryRun_alerts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodes":
+			out.Values[i] = ec._DryRun_nodes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var dryRunMessageImplementors = []string{"DryRunMessage"}
+
+func (ec *executionContext) _DryRunMessage(ctx context.Context, sel ast.SelectionSet, obj *DryRunMessage) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dryRunMessageImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DryRunMessage")
+		case "driver":
+			out.Values[i] = ec._DryRunMessage_driver(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "channel":
+			out.Values[i] = ec._DryRunMessage_channel(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "destination":
+			out.Values[i] = ec._DryRunMessage_destination(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "action":
+			out.Values[i] = ec._DryRunMessage_action(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "severity":
+			out.Values[i] = ec._DryRunMessage_severity(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "title":
+			out.Values[i] = ec._DryRunMessage_title(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "text":
+			out.Values[i] = ec._DryRunMessage_text(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var dryRunNodeImplementors = []string{"DryRunNode"}
+
+func (ec *executionContext) _DryRunNode(ctx context.Context, sel ast.SelectionSet, obj *DryRunNode) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dryRunNodeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DryRunNode")
+		case "nodeId":
+			out.Values[i] = ec._DryRunNode_nodeId(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "nodeType":
+			out.Values[i] = ec._DryRunNode_nodeType(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "status":
+			out.Values[i] = ec._DryRunNode_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "output":
+			out.Values[i] = ec._DryRunNode_output(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "errors":
+			out.Values[i] = ec._DryRunNode_errors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "skipReason":
+			out.Values[i] = ec._DryRunNode_skipReason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "upstream":
+			out.Values[i] = ec._DryRunNode_upstream(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "messages":
+			out.Values[i] = ec._DryRunNode_messages(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "notes":
+			out.Values[i] = ec._DryRunNode_notes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var dryRunPipelineDefinitionPayloadImplementors = []string{"DryRunPipelineDefinitionPayload"}
+
+func (ec *executionContext) _DryRunPipelineDefinitionPayload(ctx context.Context, sel ast.SelectionSet, obj *DryRunPipelineDefinitionPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dryRunPipelineDefinitionPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DryRunPipelineDefinitionPayload")
+		case "dryRun":
+			out.Values[i] = ec._DryRunPipelineDefinitionPayload_dryRun(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._DryRunPipelineDefinitionPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var enableUserPayloadImplementors = []string{"EnableUserPayload"}
 
 func (ec *executionContext) _EnableUserPayload(ctx context.Context, sel ast.SelectionSet, obj *EnableUserPayload) graphql.Marshaler {
@@ -29192,6 +31033,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "replayDelivery":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_replayDelivery(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "dryRunPipelineDefinition":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_dryRunPipelineDefinition(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -30517,6 +32365,24 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_why(ctx, field)
 				})
+		case "pipelineDefinitionSchema":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_pipelineDefinitionSchema(ctx, field)
+				})
+		case "scheduleTimes":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_scheduleTimes(ctx, field)
+				})
+		case "tryMatchRule":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_tryMatchRule(ctx, field)
+				})
 		case "incident":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
 				true, false,
@@ -30528,6 +32394,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_incidents(ctx, field)
+				})
+		case "alert":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_alert(ctx, field)
 				})
 		case "alerts":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -31376,53 +33248,69 @@ func (ec *executionContext) _ServerStatus(ctx context.Context, sel ast.Selection
 		case "version":
 			out.Values[i] = ec._ServerStatus_version(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "startedAt":
 			out.Values[i] = ec._ServerStatus_startedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "database":
 			out.Values[i] = ec._ServerStatus_database(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "executors":
 			out.Values[i] = ec._ServerStatus_executors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "storeBytes":
 			out.Values[i] = ec._ServerStatus_storeBytes(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "storeUsedBytes":
+			out.Values[i] = ec._ServerStatus_storeUsedBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "storeWalBytes":
+			out.Values[i] = ec._ServerStatus_storeWalBytes(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "pendingRuns":
 			out.Values[i] = ec._ServerStatus_pendingRuns(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "runningRuns":
 			out.Values[i] = ec._ServerStatus_runningRuns(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "retryingRuns":
 			out.Values[i] = ec._ServerStatus_retryingRuns(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "stuckRuns":
 			out.Values[i] = ec._ServerStatus_stuckRuns(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "oldestRun":
 			out.Values[i] = ec._ServerStatus_oldestRun(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "lateRuns":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._ServerStatus_lateRuns(ctx, field, obj)
+				})
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -31935,8 +33823,51 @@ func (ec *executionContext) _TestChannelPayload(ctx context.Context, sel ast.Sel
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "exchanges":
+			out.Values[i] = ec._TestChannelPayload_exchanges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
 		case "userErrors":
 			out.Values[i] = ec._TestChannelPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var triedAlertImplementors = []string{"TriedAlert"}
+
+func (ec *executionContext) _TriedAlert(ctx context.Context, sel ast.SelectionSet, obj *engine.TriedAlert) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, triedAlertImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TriedAlert")
+		case "alert":
+			out.Values[i] = ec._TriedAlert_alert(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "considered":
+			out.Values[i] = ec._TriedAlert_considered(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -32848,6 +34779,10 @@ func (ec *executionContext) unmarshalNAddIncidentNoteInput2penstockᚋgraphᚐAd
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNAlert2penstockᚋdbᚐAlert(ctx context.Context, sel ast.SelectionSet, v db.Alert) graphql.Marshaler {
+	return ec._Alert(ctx, sel, &v)
+}
+
 func (ec *executionContext) marshalNAlert2ᚕᚖpenstockᚋdbᚐAlertᚄ(ctx context.Context, sel ast.SelectionSet, v []*db.Alert) graphql.Marshaler {
 	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
@@ -33023,6 +34958,30 @@ func (ec *executionContext) marshalNChannelEdge2ᚖpenstockᚋgraphᚐEdge(ctx c
 		return graphql.Null
 	}
 	return ec._ChannelEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNChannelExchange2ᚕᚖpenstockᚋgraphᚐChannelExchangeᚄ(ctx context.Context, sel ast.SelectionSet, v []*ChannelExchange) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNChannelExchange2ᚖpenstockᚋgraphᚐChannelExchange(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNChannelExchange2ᚖpenstockᚋgraphᚐChannelExchange(ctx context.Context, sel ast.SelectionSet, v *ChannelExchange) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "ChannelExchange!")
+		return graphql.Null
+	}
+	return ec._ChannelExchange(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalNChannelHealth2ᚖpenstockᚋengineᚐChannelStatus(ctx context.Context, sel ast.SelectionSet, v *engine.ChannelStatus) graphql.Marshaler {
@@ -33378,6 +35337,59 @@ func (ec *executionContext) marshalNDeliveryStatus2string(ctx context.Context, s
 
 func (ec *executionContext) unmarshalNDisableUserInput2penstockᚋgraphᚐDisableUserInput(ctx context.Context, v any) (DisableUserInput, error) {
 	res, err := ec.unmarshalInputDisableUserInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNDryRunMessage2ᚕᚖpenstockᚋgraphᚐDryRunMessageᚄ(ctx context.Context, sel ast.SelectionSet, v []*DryRunMessage) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNDryRunMessage2ᚖpenstockᚋgraphᚐDryRunMessage(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNDryRunMessage2ᚖpenstockᚋgraphᚐDryRunMessage(ctx context.Context, sel ast.SelectionSet, v *DryRunMessage) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "DryRunMessage!")
+		return graphql.Null
+	}
+	return ec._DryRunMessage(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNDryRunNode2ᚕᚖpenstockᚋgraphᚐDryRunNodeᚄ(ctx context.Context, sel ast.SelectionSet, v []*DryRunNode) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNDryRunNode2ᚖpenstockᚋgraphᚐDryRunNode(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNDryRunNode2ᚖpenstockᚋgraphᚐDryRunNode(ctx context.Context, sel ast.SelectionSet, v *DryRunNode) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "DryRunNode!")
+		return graphql.Null
+	}
+	return ec._DryRunNode(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNDryRunPipelineDefinitionInput2penstockᚋgraphᚐDryRunPipelineDefinitionInput(ctx context.Context, v any) (DryRunPipelineDefinitionInput, error) {
+	res, err := ec.unmarshalInputDryRunPipelineDefinitionInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -34617,6 +36629,14 @@ func (ec *executionContext) unmarshalNTestChannelInput2penstockᚋgraphᚐTestCh
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNTriedAlert2ᚖpenstockᚋengineᚐTriedAlert(ctx context.Context, sel ast.SelectionSet, v *engine.TriedAlert) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "TriedAlert!")
+		return graphql.Null
+	}
+	return ec._TriedAlert(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNUpdateChannelInput2penstockᚋgraphᚐUpdateChannelInput(ctx context.Context, v any) (UpdateChannelInput, error) {
 	res, err := ec.unmarshalInputUpdateChannelInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -35130,6 +37150,41 @@ func (ec *executionContext) marshalODateTime2timeᚐTime(ctx context.Context, se
 	return res
 }
 
+func (ec *executionContext) unmarshalODateTime2ᚕᚖtimeᚐTimeᚄ(ctx context.Context, v any) ([]*time.Time, error) {
+	if v == nil {
+		return nil, nil
+	}
+	vSlice := graphql.CoerceList(v)
+	var err error
+	res := make([]*time.Time, len(vSlice))
+	for i := range vSlice {
+		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
+		res[i], err = ec.unmarshalNDateTime2ᚖtimeᚐTime(ctx, vSlice[i])
+		if err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func (ec *executionContext) marshalODateTime2ᚕᚖtimeᚐTimeᚄ(ctx context.Context, sel ast.SelectionSet, v []*time.Time) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := make(graphql.Array, len(v))
+	for i := range v {
+		ret[i] = ec.marshalNDateTime2ᚖtimeᚐTime(ctx, sel, v[i])
+	}
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalODateTime2ᚖtimeᚐTime(ctx context.Context, v any) (*time.Time, error) {
 	if v == nil {
 		return nil, nil
@@ -35296,6 +37351,20 @@ func (ec *executionContext) marshalODisableUserPayload2ᚖpenstockᚋgraphᚐDis
 		return graphql.Null
 	}
 	return ec._DisableUserPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalODryRun2ᚖpenstockᚋgraphᚐDryRun(ctx context.Context, sel ast.SelectionSet, v *DryRun) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DryRun(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalODryRunPipelineDefinitionPayload2ᚖpenstockᚋgraphᚐDryRunPipelineDefinitionPayload(ctx context.Context, sel ast.SelectionSet, v *DryRunPipelineDefinitionPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DryRunPipelineDefinitionPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalODuration2ᚖtimeᚐDuration(ctx context.Context, v any) (*time.Duration, error) {
@@ -36037,6 +38106,25 @@ func (ec *executionContext) marshalOTestChannelPayload2ᚖpenstockᚋgraphᚐTes
 		return graphql.Null
 	}
 	return ec._TestChannelPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOTriedAlert2ᚕᚖpenstockᚋengineᚐTriedAlertᚄ(ctx context.Context, sel ast.SelectionSet, v []*engine.TriedAlert) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNTriedAlert2ᚖpenstockᚋengineᚐTriedAlert(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
 }
 
 func (ec *executionContext) marshalOUpdateChannelPayload2ᚖpenstockᚋgraphᚐUpdateChannelPayload(ctx context.Context, sel ast.SelectionSet, v *UpdateChannelPayload) graphql.Marshaler {

@@ -113,6 +113,10 @@ func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *stri
 	return out, err
 }
 
+func (r *queryResolver) Alert(ctx context.Context, id string) (*db.Alert, error) {
+	return orNil(r.store.Alert(ctx, alertNode.key(id)))
+}
+
 func (r *queryResolver) Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter) (*Connection[db.Alert], error) {
 	var f db.AlertFilter
 	if filter != nil {

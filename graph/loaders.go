@@ -88,8 +88,12 @@ type loaders struct {
 
 type loadersKey struct{}
 
-// withLoaders puts fresh relations into ctx.
+// withLoaders puts fresh relations into ctx; they are made when the first is asked for.
 func (r *Resolver) withLoaders(ctx context.Context) context.Context {
+	return context.WithValue(ctx, loadersKey{}, sync.OnceValue(func() *loaders { return r.newLoaders(ctx) }))
+}
+
+func (r *Resolver) newLoaders(ctx context.Context) *loaders {
 	l := &loaders{
 		actions:    newRelation(r.store.IncidentActionsByIncident),
 		stages:     newRelation(r.store.StagesByRun),
@@ -188,10 +192,10 @@ func (r *Resolver) withLoaders(ctx context.Context) context.Context {
 		}
 		return out, nil
 	})
-	return context.WithValue(ctx, loadersKey{}, l)
+	return l
 }
 
-func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(*loaders) }
+func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(func() *loaders)() }
 
 // announceDefinition is called with every definition that a resolver returns.
 func (l *loaders) announceDefinition(id string) {

@@ -91,6 +91,14 @@ type CancelRunPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// A request that a test sent, and its answer. Secrets are cut out of both.
+type ChannelExchange struct {
+	// The request with its headers and body.
+	Request string `json:"request"`
+	// The answer with its headers and body; null if there was none.
+	Answer *string `json:"answer,omitempty"`
+}
+
 // Answer of a receiver.
 type ChannelReceipt struct {
 	// What was sent where, in a line without secrets; null if nothing was.
@@ -319,6 +327,84 @@ type DisableUserInput struct {
 type DisableUserPayload struct {
 	// The user after the change; null if there are user errors.
 	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
+// What a run of a draft would do.
+type DryRun struct {
+	// How it would end.
+	Status db.RunStatus `json:"status"`
+	// Why it would fail.
+	Error *string `json:"error,omitempty"`
+	// What the nodes saw as `payload`.
+	Payload json.RawMessage `json:"payload"`
+	// The incident as expressions see it, as `ingest` would leave it; null if there is none.
+	Incident json.RawMessage `json:"incident,omitempty"`
+	// The alerts as expressions see them.
+	Alerts json.RawMessage `json:"alerts"`
+	// What each node would do, in the order of the document.
+	Nodes []*DryRunNode `json:"nodes"`
+}
+
+// A message that was not sent.
+type DryRunMessage struct {
+	// Which driver would send it.
+	Driver string `json:"driver"`
+	// The stored channel it would go through, if it is one.
+	Channel *string `json:"channel,omitempty"`
+	// Where to within the driver, as the node names it.
+	Destination *string `json:"destination,omitempty"`
+	// What it would mean at its receiver.
+	Action db.NotificationKind `json:"action"`
+	// How bad it says things are.
+	Severity db.Severity `json:"severity"`
+	// Its title.
+	Title string `json:"title"`
+	// Its text.
+	Text string `json:"text"`
+}
+
+// What one node would do.
+type DryRunNode struct {
+	// The node's id in the definition.
+	NodeID string `json:"nodeId"`
+	// The node's type.
+	NodeType string `json:"nodeType"`
+	// How it would end.
+	Status db.StageStatus `json:"status"`
+	// What it would return.
+	Output json.RawMessage `json:"output,omitempty"`
+	// What would go wrong.
+	Errors []string `json:"errors"`
+	// Why it would be skipped.
+	SkipReason *string `json:"skipReason,omitempty"`
+	// The nodes whose output it sees, nearest first.
+	Upstream []string `json:"upstream"`
+	// What it would send.
+	Messages []*DryRunMessage `json:"messages"`
+	// Where the dry run differs from a real one, and what the node would log.
+	Notes []string `json:"notes"`
+}
+
+// What to try: a draft, or a stored definition by its name. With what: an earlier run, or a payload.
+type DryRunPipelineDefinitionInput struct {
+	// The definition. Its stored document is tried when there is no `config`.
+	Name graphql.Omittable[*string] `json:"name,omitempty"`
+	// The document: an object, or a string that holds YAML or JSON.
+	Config graphql.Omittable[json.RawMessage] `json:"config,omitempty"`
+	// The UUID of an earlier run, whose payload, delivery and incident it sees.
+	RunID graphql.Omittable[*string] `json:"runId,omitempty"`
+	// What the nodes see as `payload` without `runId`; an empty object if absent.
+	Payload graphql.Omittable[json.RawMessage] `json:"payload,omitempty"`
+	// Environment of the run without `runId`; `production` if absent.
+	Environment graphql.Omittable[*string] `json:"environment,omitempty"`
+}
+
+// Outcome of `dryRunPipelineDefinition`.
+type DryRunPipelineDefinitionPayload struct {
+	// What a run would do; null if there are user errors.
+	DryRun *DryRun `json:"dryRun,omitempty"`
 	// What to correct.
 	UserErrors []*UserError `json:"userErrors"`
 }
@@ -571,6 +657,10 @@ type ServerStatus struct {
 	Executors int32 `json:"executors"`
 	// Room that the database takes, in bytes.
 	StoreBytes int64 `json:"storeBytes"`
+	// How much of that holds data.
+	StoreUsedBytes int64 `json:"storeUsedBytes"`
+	// Of SQLite: room that the write-ahead log takes besides.
+	StoreWalBytes int64 `json:"storeWalBytes"`
 	// Runs that nobody has started yet.
 	PendingRuns int32 `json:"pendingRuns"`
 	// Runs that have begun and not ended.
@@ -611,6 +701,8 @@ type TestChannelPayload struct {
 	Channel *db.Channel `json:"channel,omitempty"`
 	// What the receiver answered; null if it was not reached.
 	Receipt *ChannelReceipt `json:"receipt,omitempty"`
+	// Exactly what was sent and what came back, in that order; empty if nothing went out, and for drivers that speak no HTTP.
+	Exchanges []*ChannelExchange `json:"exchanges"`
 	// What went wrong.
 	UserErrors []*UserError `json:"userErrors"`
 }

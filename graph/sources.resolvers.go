@@ -73,6 +73,7 @@ func (r *queryResolver) ServerStatus(ctx context.Context) (*ServerStatus, error)
 	here := r.engine.Stats()
 	status := &ServerStatus{
 		Version: here.Version, StartedAt: here.StartedAt, Database: all.Database, Executors: int32(all.Executors), StoreBytes: all.Size.Bytes,
+		StoreUsedBytes: all.Size.Used, StoreWalBytes: all.Size.WAL,
 		PendingRuns: int32(all.Backlog.Pending), RunningRuns: int32(all.Backlog.Running),
 		RetryingRuns: int32(all.Backlog.Retrying), StuckRuns: int32(all.Backlog.Stuck),
 	}
@@ -80,6 +81,15 @@ func (r *queryResolver) ServerStatus(ctx context.Context) (*ServerStatus, error)
 		status.OldestRun, err = loadersOf(ctx).runs.load(ctx, run.ID)
 	}
 	return status, err
+}
+
+func (r *serverStatusResolver) LateRuns(ctx context.Context, obj *ServerStatus) ([]*db.Run, error) {
+	late, err := r.engine.LateRuns(ctx, 10)
+	runs := make([]db.Run, len(late))
+	for i := range late {
+		runs[i] = late[i].Run
+	}
+	return pointers(announceRuns(ctx, db.Connection[db.Run]{Items: runs}).Items), err
 }
 
 func (r *sourceResolver) ID(ctx context.Context, obj *db.Source) (string, error) {
@@ -90,6 +100,11 @@ func (r *sourceResolver) Driver(ctx context.Context, obj *db.Source) (*string, e
 	return orNull(obj.Driver), nil
 }
 
+func (r *Resolver) ServerStatus() ServerStatusResolver { return &serverStatusResolver{r} }
+
 func (r *Resolver) Source() SourceResolver { return &sourceResolver{r} }
 
-type sourceResolver struct{ *Resolver }
+type (
+	serverStatusResolver struct{ *Resolver }
+	sourceResolver       struct{ *Resolver }
+)
