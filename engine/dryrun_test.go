@@ -107,6 +107,21 @@ func TestTryMatch(t *testing.T) {
 				t.Errorf("%s: %+v", tried.Alert.Host, tried.Considered)
 			}
 		}
+		for rule, hits := range map[string]int{"size(payload.alerts) == 2": 2, "size(payload.alerts) == 3": 0} {
+			got, err := s.TryMatch(t.Context(), rule, 50)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, tried := range got {
+				if tried.Considered.Outcome == db.ConsideredMatched {
+					n++
+				}
+			}
+			if n != hits {
+				t.Errorf("%s matches %d alerts, want %d", rule, n, hits)
+			}
+		}
 		if _, err := s.TryMatch(t.Context(), "alert.host ==", 50); fault.Of(err).Code != fault.Unprocessable {
 			t.Errorf("a rule that does not compile: %v", err)
 		}

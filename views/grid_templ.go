@@ -56,7 +56,7 @@ func grid(g *Grid) templ.Component {
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}
-		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, " at each node, the latest at the right</span></header><div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-labelledby=\"grid-title\"><table class=\"grid\"><thead><tr><th scope=\"col\"><span class=\"sr-only\">Node</span></th>")
+		templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 2, " at each node, the latest at the right</span></header><div class=\"scroll\" tabindex=\"0\" role=\"group\" aria-label=\"Runs and nodes\"><table class=\"grid\"><thead><tr><th scope=\"col\"><span class=\"sr-only\">Node</span></th>")
 		if templ_7745c5c3_Err != nil {
 			return templ_7745c5c3_Err
 		}

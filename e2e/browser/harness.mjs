@@ -37,12 +37,16 @@ export const password = "correct horse battery"
 // serve starts the binary; it is stopped after the tests of the file.
 export async function serve(env = {}) {
   const folder = mkdtempSync(join(tmpdir(), "penstock-browser-"))
-  const child = spawn(join(root, "bin/penstock"), ["serve"], {
-    env: { PATH: process.env.PATH, HOME: folder, PENSTOCK_DATA_DIR: folder, PENSTOCK_LISTEN: "127.0.0.1:0", PENSTOCK_OPS_LISTEN: "127.0.0.1:0", PENSTOCK_LOG_LEVEL: "error", PENSTOCK_ALLOW_PRIVATE_TARGETS: "127.0.0.1/32", ...env },
-  })
-  const ended = new Promise(resolve => child.on("exit", resolve))
+  let child, ended
+  const start = listen => {
+    child = spawn(join(root, "bin/penstock"), ["serve"], {
+      env: { PATH: process.env.PATH, HOME: folder, PENSTOCK_DATA_DIR: folder, PENSTOCK_LISTEN: listen, PENSTOCK_OPS_LISTEN: "127.0.0.1:0", PENSTOCK_LOG_LEVEL: "error", PENSTOCK_ALLOW_PRIVATE_TARGETS: "127.0.0.1/32", ...env },
+    })
+    ended = new Promise(resolve => child.on("exit", resolve))
+    child.stderr.pipe(process.stderr)
+  }
+  start("127.0.0.1:0")
   ends.unshift(async () => { child.kill("SIGTERM"); await ended; rmSync(folder, { recursive: true, force: true }) })
-  child.stderr.pipe(process.stderr)
   const setup = await new Promise((resolve, reject) => {
     let said = ""
     child.stdout.setEncoding("utf8").on("data", text => {
@@ -56,6 +60,12 @@ export async function serve(env = {}) {
   const token = readFileSync(join(folder, "initial-admin-token"), "utf8").trim()
   return {
     url, setup, token,
+    // kill stops the process without a warning; revive starts it again at the same address.
+    async kill() { child.kill("SIGKILL"); await ended },
+    async revive() {
+      start(new URL(url).host)
+      while (!await fetch(`${url}/readyz`).then(answer => answer.ok, () => false)) await new Promise(resolve => setTimeout(resolve, 50))
+    },
     // call is a request of the REST API with the administrator's token.
     async call(method, path, body) {
       const answer = await fetch(url + path, { method, headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/json" }, body: body && JSON.stringify(body) })
