@@ -162,6 +162,8 @@ func (r *Resolver) newLoaders(ctx context.Context) *loaders {
 		for _, t := range timelines {
 			for _, e := range t.Entries {
 				switch e.Kind {
+				case engine.TimelineAlertFired:
+					l.incidents.announce(e.Alert.IncidentID)
 				case engine.TimelineRunStarted:
 					l.announceRun(e.Run)
 				case engine.TimelineDecision:

@@ -25,7 +25,7 @@ func TestStatements(t *testing.T) {
 		"incidents": `incidents(first: N) { totalCount ITEMS(title actions { kind } alerts(first: 3) { totalCount ITEMS(name incident { title }) }
 			runs(first: 3) { totalCount ITEMS(runId definition { name } stages { nodeId }) } decisions(first: 3) { totalCount ITEMS(outcome) }
 			notifications(first: 3) { totalCount ITEMS(title) }
-			timeline { kind at alert { name } decision { outcome considered { definition } } run { status definition { name } stages { nodeId } } notification { title attempts { number } } action { kind } }) }`,
+			timeline { kind at alert { name incident { title } } decision { outcome considered { definition } } run { status definition { name } stages { nodeId } } notification { title attempts { number } } action { kind } }) }`,
 	}
 	write := func(list string, n int, edges bool) string {
 		list = strings.ReplaceAll(list, "first: N", fmt.Sprintf("first: %d", n))
