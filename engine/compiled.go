@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
+
 	"penstock/db"
 	"penstock/engine/definition"
 	"penstock/fault"
@@ -27,9 +29,10 @@ type plan struct {
 // in case another did.
 type compiled struct {
 	mu      sync.Mutex
-	plans   map[string]*plan // by version id
-	names   map[string]named // by definition name
-	drivers map[string]built // by channel name
+	plans   map[string]*plan    // by version id
+	names   map[string]named    // by definition name
+	drivers map[string]built    // by channel name
+	lookUps *singleflight.Group // of names that are not cached; another one after something has changed
 
 	routing     []*route
 	routedUntil time.Time
@@ -48,7 +51,7 @@ func (c *compiled) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.plans, c.names, c.drivers = map[string]*plan{}, map[string]named{}, map[string]built{}
-	c.routing, c.routedUntil = nil, time.Time{}
+	c.routing, c.routedUntil, c.lookUps = nil, time.Time{}, new(singleflight.Group)
 }
 
 func (c *compiled) driver(channel string) (built, bool) {
@@ -71,15 +74,38 @@ const namesFor = time.Second
 // lookUpLimit is how long a sender waits for a store that does not answer, before it is told so.
 const lookUpLimit = 2 * time.Second
 
-// byName looks a definition up that may be run: it exists, is active and valid.
+// byName looks a definition up that may be run: it exists, is active and valid. However many senders ask for one
+// at the same moment, the store is asked once: a store that comes back must not be run down by those who waited.
 func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 	c.mu.Lock()
 	n, ok := c.names[name]
+	lookUps := c.lookUps
 	c.mu.Unlock()
 	if ok && time.Now().Before(n.until) {
 		return n
 	}
-	n = named{until: time.Now().Add(namesFor)}
+	found := lookUps.DoChan(name, func() (any, error) {
+		n := c.lookUp(context.WithoutCancel(ctx), e, name)
+		if n.def == nil && !fault.Is(n.err, fault.NotFound) {
+			return n, nil // do not remember that the store was away
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.lookUps == lookUps {
+			c.names[name] = n
+		}
+		return n, nil
+	})
+	select {
+	case r := <-found:
+		return r.Val.(named)
+	case <-ctx.Done():
+		return named{err: context.Cause(ctx)}
+	}
+}
+
+func (c *compiled) lookUp(ctx context.Context, e *Engine, name string) named {
+	n := named{until: time.Now().Add(namesFor)}
 	ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
 	defer cancel()
 	def, err := e.store.Definition(ctx, name)
@@ -88,7 +114,6 @@ func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 		n.err = fault.New(fault.NotFound, "There is no pipeline definition %q.", name)
 	case err != nil:
 		n.err = err
-		return n // do not remember that the store was away
 	case !def.IsActive:
 		n.err = fault.New(fault.NotFound, "The pipeline definition %q is not active.", name)
 	default:
@@ -96,14 +121,10 @@ func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 		if version, n.err = e.store.DefinitionVersionByNumber(ctx, def.ID, def.Version); n.err == nil {
 			n.plan, n.err = c.compile(ctx, e, version)
 		}
-		if db.IsDown(n.err) || ctx.Err() != nil {
-			return n
+		if n.err == nil || !db.IsDown(n.err) && ctx.Err() == nil {
+			n.def = def
 		}
-		n.def = def
 	}
-	c.mu.Lock()
-	c.names[name] = n
-	c.mu.Unlock()
 	return n
 }
 

@@ -41,3 +41,46 @@ func TestASenderThatGivesUpHarmsNoOther(t *testing.T) {
 		}
 	})
 }
+
+// TestManySendersLookADefinitionUpOnce: those who waited for a store must not run it down when it is back.
+func TestManySendersLookADefinitionUpOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		hub := engine.NewHub()
+		var lookUps atomic.Int64
+		asked, answer := make(chan struct{}, 100), make(chan struct{})
+		store := dbtest.Open(t, db.Options{URL: url, OnCommit: hub.Publish, OnQuery: func(query string) {
+			if strings.Contains(query, `FROM "pipeline_definitions"`) && strings.Contains(query, "'many'") {
+				lookUps.Add(1)
+				asked <- struct{}{}
+				<-answer
+			}
+		}})
+		s := start(t, store, hub, newScript())
+		close(answer)
+		s.define("many", `[{"id":"a","type":"step"}]`)
+		answer = make(chan struct{})
+		for len(asked) > 0 {
+			<-asked
+		}
+		lookUps.Store(0)
+		const senders = 50
+		ended := make(chan error, senders)
+		for range senders {
+			go func() {
+				_, err := s.Receive(t.Context(), engine.Inbound{Definition: "many", ContentType: "application/json", Body: []byte(`{"any": "thing"}`)})
+				ended <- err
+			}()
+		}
+		<-asked
+		close(answer)
+		for range senders {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := lookUps.Load(); n > 3 { // a second may be over
+			t.Errorf("%d senders looked one definition up %d times", senders, n)
+		}
+	})
+}
