@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -51,8 +50,8 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 
 	uri := "file:" + (&url.URL{Path: path}).EscapedPath()
 	both := fmt.Sprintf("&_pragma=busy_timeout(%d)&_pragma=foreign_keys(1)&_pragma=temp_store(2)", busyTimeout.Milliseconds())
-	writer, err := sql.Open("sqlite", uri+"?_txlock=immediate&_auto_vacuum=incremental&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)"+
-		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-32768)"+both)
+	writer, err := openSQLitePool(uri + "?_txlock=immediate&_auto_vacuum=incremental&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)" +
+		"&_pragma=journal_size_limit(67108864)&_pragma=cache_size(-32768)" + both)
 	if err != nil {
 		return err
 	}
@@ -63,7 +62,7 @@ func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if err := writer.PingContext(ctx); err != nil { // creates the WAL, which a reader cannot
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	reader, err := sql.Open("sqlite", uri+"?mode=ro&_pragma=query_only(1)&_pragma=cache_size(-8192)"+both)
+	reader, err := openSQLitePool(uri + "?mode=ro&_pragma=query_only(1)&_pragma=cache_size(-8192)" + both)
 	if err != nil {
 		return err
 	}
