@@ -100,6 +100,10 @@ func costs() ComplexityRoot {
 	c.Query.Sources = func(child int, first *int32, _ *string, last *int32, _ *string) int {
 		return page(child, first, last)
 	}
+	// What takes time of the processor by itself, not by what is selected.
+	c.Mutation.ValidatePipelineDefinition = func(child int, _ ValidatePipelineDefinitionInput) int { return 200 + child }
+	c.Mutation.DryRunPipelineDefinition = func(child int, _ DryRunPipelineDefinitionInput) int { return 500 + child }
+	c.Query.TryMatchRule = func(child int, _ string, first int32) int { return 100 + page(child, &first, nil) }
 	c.Query.ServerStatus = func(child int) int { return 10 + child }
 	c.Query.Nodes = func(child int, ids []string) int { return 1 + len(ids)*max(child, 1) }
 	c.PipelineDefinition.Versions = nested

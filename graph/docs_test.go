@@ -31,7 +31,8 @@ func TestTour(t *testing.T) {
 	s.define("look", `[{"id":"look","type":"echo"}]`)
 	variables := map[string]any{
 		"runId": stand.Replace("$run.ok"), "id": stand.Replace("$incident"), "after": nil,
-		"input": map[string]any{"name": "new", "config": map[string]any{"version": "1.0", "nodes": []any{map[string]string{"id": "look", "type": "contxt"}}}},
+		"config": map[string]any{"version": "1.0", "nodes": []any{map[string]string{"id": "look", "type": "echo"}}},
+		"input":  map[string]any{"name": "new", "config": map[string]any{"version": "1.0", "nodes": []any{map[string]string{"id": "look", "type": "contxt"}}}},
 	}
 	// run sends an example; a subscription is only checked: streams are followed by their own tests.
 	run := func(query string, given map[string]any) json.RawMessage {

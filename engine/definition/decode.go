@@ -31,6 +31,12 @@ func Decode(data []byte) (*Document, []Issue) {
 	if !ok {
 		return nil, append(issues, Issue{Code: CodeWrongType, Message: "A definition is an object with the keys version and nodes.", Severity: SeverityError})
 	}
+	if nodes, _ := root["nodes"].([]any); len(nodes) > MaxNodes { // to say what else is wrong would take time with the square of them
+		return nil, append(issues, Issue{
+			Path: "/nodes", Code: CodeTooLarge, Severity: SeverityError,
+			Message: fmt.Sprintf("The definition has %d nodes; at most %d are allowed. Split it into several definitions.", len(nodes), MaxNodes),
+		})
+	}
 	problems := documentSchema().check(tree, func(path []string) string { return place(root, path) })
 	for _, p := range problems {
 		issues = append(issues, structural(root, p))
@@ -71,9 +77,6 @@ func structural(root map[string]any, p problem) Issue {
 		issue.Message = fmt.Sprintf("\"version\" must be the text %q, in quotes.", Version)
 	case slices.Equal(p.path, []string{"nodes"}) && p.code == CodeBadValue:
 		issue.Code, issue.Message = CodeNoNodes, "The definition has no nodes. Add at least one."
-		if nodes, _ := root["nodes"].([]any); len(nodes) > 0 {
-			issue.Code, issue.Message = CodeTooLarge, fmt.Sprintf("The definition has %d nodes; at most %d are allowed. Split it into several definitions.", len(nodes), MaxNodes)
-		}
 	case inNode && len(p.path) == 2 && p.code == CodeMissingKey && p.key == "id":
 		issue.Code = CodeMissingID
 		issue.Message = fmt.Sprintf("Node %s has no \"id\". Give it a unique name, for example \"step_%[1]s\".", ordinal(p.path[1]))

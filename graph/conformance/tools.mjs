@@ -1,4 +1,4 @@
-// What is built on the schema: Relay's compiler, GraphQL codegen with TypeScript, two linters.
+// What is built on the schema: Relay's compiler, GraphQL codegen with TypeScript, two linters, graphql-inspector.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -8,8 +8,9 @@ import { codegen } from '@graphql-codegen/core';
 import * as typescript from '@graphql-codegen/typescript';
 import * as operations from '@graphql-codegen/typescript-operations';
 import eslintPlugin from '@graphql-eslint/eslint-plugin';
+import { coverage, CriticalityLevel, diff, validate } from '@graphql-inspector/core';
 import { ESLint } from 'eslint';
-import { parse } from 'graphql';
+import { buildSchema, parse, Source } from 'graphql';
 import ts from 'typescript';
 import { schema, check } from './server.mjs';
 
@@ -79,6 +80,27 @@ try {
     const [result] = await eslint.lintFiles([file]);
     const findings = result.messages.filter((m) => !wanted.includes(m.message) && !/^Field "\w+Id" starts with/.test(m.message)).map((m) => `${m.line}: ${m.message} (${m.ruleId})`);
     assert.deepEqual(findings, []);
+  });
+  await check('graphql-inspector: the documents of the guide and of these suites are valid and use every kind of root', () => {
+    const guide = [...readFileSync('../../docs/graphql.md', 'utf8').matchAll(/^```graphql\n([\s\S]*?)^```/gm)].map(([, text]) => text);
+    const sources = [documents, ...guide].map((text, i) => new Source(text, `document ${i}`));
+    const invalid = validate(buildSchema(sdl), sources).map((found) => `${found.source.name}: ${found.errors.join(', ')}`);
+    assert.deepEqual(invalid, []);
+    const { types } = coverage(buildSchema(sdl), sources);
+    for (const root of ['Query', 'Mutation', 'Subscription']) assert.ok(types[root].hits > 0, root);
+  });
+
+  await check('graphql-inspector: nothing breaks the clients of the last release', () => {
+    const git = (...args) => execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    let released;
+    try {
+      released = git('describe', '--tags', '--abbrev=0', '--match', 'v*', 'HEAD');
+    } catch {
+      return console.log('   there is no release yet');
+    }
+    const before = buildSchema(git('show', `${released}:graph/schema.graphql`));
+    return diff(before, buildSchema(sdl)).then((changes) => assert.deepEqual(
+      changes.filter((c) => c.criticality.level === CriticalityLevel.Breaking).map((c) => c.message), []));
   });
 } finally {
   rmSync(dir, { recursive: true });
