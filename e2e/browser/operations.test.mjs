@@ -107,3 +107,41 @@ test("without scripts: an incident is taken on, a password changed, a test sent"
   await page.getByText("Password changed.").waitFor()
   await page.done()
 })
+
+test("pictures for the documentation", async () => {
+  await server.call("PUT", "/orchestration/channels/pager/", { driver: "generic", config: { endpoint: "http://127.0.0.1:1/" } })
+  await server.call("PUT", "/orchestration/definitions/db-alerts/", {
+    config: { version: "1.0", nodes: [
+      { id: "ingest", type: "ingest", next: ["look", "think"] }, { id: "look", type: "context", next: "tell" },
+      { id: "think", type: "intelligence", config: { provider: "local" }, next: "tell" }, { id: "tell", type: "notify", config: { channel: "pager" }, max_retries: 1 },
+    ] },
+  })
+  for (const [name, host] of [["PostgresDown", "db-1"], ["ReplicationLag", "db-2"]]) await server.call("POST", "/orchestration/pipeline/sync/?definition=default", alert(name, host))
+  const failed = await server.call("POST", "/orchestration/pipeline/sync/?definition=db-alerts", alert("DiskFull", "db-9"))
+  assert.equal(failed.status, "failed")
+  const page = await visit(server, { state: await signIn(), width: 1200, height: 900 })
+  await page.goto("/admin/")
+  await page.getByText("Failed in the last 24 hours").waitFor()
+  await shot(page, "overview")
+  await page.goto(`/admin/runs/${failed.run_id}`)
+  await shot(page, "run")
+  await page.done()
+})
+
+// signIn is a new session: a password that was changed has ended those before.
+async function signIn() {
+  for (const known of [password, `${password} again`]) {
+    const page = await visit(server)
+    page.expected.push(/401/)
+    await page.goto("/login")
+    await page.getByLabel("Name").fill("ada")
+    await page.getByLabel("Password").fill(known)
+    await page.getByRole("button", { name: "Sign in" }).click()
+    await page.waitForLoadState()
+    const state = await page.context().storageState()
+    const inside = !page.url().includes("/login")
+    await page.done()
+    if (inside) return state
+  }
+  throw new Error("nobody could sign in")
+}
