@@ -23,7 +23,7 @@ before(async () => {
   await once(receiver, "listening")
   receiver.url = `http://127.0.0.1:${receiver.address().port}`
 })
-after(() => receiver.close())
+after(() => { receiver.close(); receiver.closeAllConnections() })
 
 test("a failing channel is found and mended", async () => {
   await server.call("PUT", "/orchestration/channels/ops/", { driver: "generic", config: { endpoint: `${receiver.url}/refuses` } })
