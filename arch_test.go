@@ -51,7 +51,7 @@ var onlyIn = map[string][]string{
 	"github.com/shirou/gopsutil":      {"nodes"},
 	"github.com/coder/websocket":      {"graph", "bench", "faults"},
 	"github.com/goccy/go-yaml":        {"engine"},
-	"github.com/hashicorp/golang-lru": {"auth", "graph", "engine"},
+	"github.com/hashicorp/golang-lru": {"auth", "db", "graph", "engine"},
 	"github.com/santhosh-tekuri":      {"drivers", "engine"},
 	"github.com/invopop/jsonschema":   {"drivers", "engine"},
 	"github.com/emersion":             {"drivers"},
