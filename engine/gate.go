@@ -22,6 +22,7 @@ const (
 	probeCap    = time.Minute
 	patience    = time.Second     // a shorter wait for a channel is not worth a word
 	alarmAfter  = 5 * time.Minute // a channel that fails this long is reported
+	tooLate     = 5 * time.Second // where messages wait this long for a prompt receiver, it is for this process
 	longestRest = 5 * time.Minute // however long a receiver asks everyone to wait
 )
 
@@ -83,14 +84,14 @@ func (gs *gates) full(crowd int) (channels []string) {
 	return channels
 }
 
-// behind reports whether so many wait for a receiver that answers promptly, and the first of them for more than a
-// moment: it is this process that cannot keep up.
+// behind reports whether so many wait for a receiver that answers promptly, and the first of them too long: it is this
+// process that cannot keep up.
 func (gs *gates) behind(crowd int) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
 	for _, g := range gs.all {
 		g.mu.Lock()
-		behind := g.waiting.Len() >= crowd && g.prompt() && time.Since(g.waiting.Front().Value.(*turn).since) > patience
+		behind := g.waiting.Len() >= crowd && g.prompt() && time.Since(g.waiting.Front().Value.(*turn).since) > tooLate
 		g.mu.Unlock()
 		if behind {
 			return true

@@ -75,7 +75,7 @@ func TestGate(t *testing.T) {
 			if n == 0 && gs.behind(50) {
 				t.Error("behind after no time")
 			}
-			time.Sleep(patience + 1)
+			time.Sleep(tooLate + 1)
 			if behind := gs.behind(50); behind != (took == 0) {
 				t.Errorf("a crowd waits for a receiver that takes %s: behind is %t", took, behind)
 			}

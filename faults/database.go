@@ -14,7 +14,7 @@ func databaseRestarts(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	s, f, err := w.underLoad(ctx, w.count(100, 30))
+	s, f, err := w.underLoad(ctx, w.count(50, 30))
 	if err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func sessionsEnded(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	s, f, err := w.underLoad(ctx, 100)
+	s, f, err := w.underLoad(ctx, w.count(50, 30))
 	if err != nil {
 		return err
 	}
@@ -127,15 +127,16 @@ func sessionsEnded(ctx context.Context, w *world) error {
 			return err
 		}
 	}
-	failed, entries := 0, f.between(began, time.Now())
+	failed, example, entries := 0, entry{}, f.between(began, time.Now())
 	for _, e := range entries {
 		if e.Outcome != outcomeOK {
 			failed++
+			example = e
 		}
 	}
 	w.note("%d of %d requests were not acknowledged at once", failed, len(entries))
 	if failed*20 > len(entries) {
-		w.problem("%d of %d requests were not acknowledged at once, more than 5 %%", failed, len(entries))
+		w.problem("%d of %d requests were not acknowledged at once, more than 5 %%, e.g. %d: %s", failed, len(entries), example.Status, example.Error)
 	}
 	if err := w.settle(ctx, f, s); err != nil {
 		w.problem("%v", err)
