@@ -20,9 +20,12 @@ type Acceptance struct {
 // A run whose idempotency key is taken refuses the whole acceptance with [ErrDuplicate].
 // When the database does not answer within two seconds the outcome is unknown: fault.Unavailable.
 func (s *Store) Accept(ctx context.Context, a Acceptance) error {
-	ctx, cancel := context.WithTimeout(ctx, acceptTimeout)
+	soon, cancel := context.WithTimeout(ctx, acceptTimeout)
 	defer cancel()
-	err := s.accepts.do(ctx, &task{accept: &a})
+	err := s.accepts.do(soon, &task{accept: &a})
+	if err != nil && soon.Err() != nil && ctx.Err() == nil {
+		s.unwell.Store(true) // until something is written: the next Ping tries
+	}
 	if isUnique(err) {
 		err = errors.Join(ErrDuplicate, err)
 	}
