@@ -107,14 +107,14 @@ func (l *ExecutorLock) Close() {
 // now: no other clock has to be right. Each is returned to one caller only. One that wakes up is back with its next call.
 func (l *ExecutorLock) Dead(ctx context.Context, now time.Time) (dead []string, err error) {
 	hung, args := "FALSE", []any{l.id}
-	var mute [][]string
+	var mute []string
 	for id, s := range l.signs {
 		if s.text != "" && now.Sub(s.at) > silent {
-			mute = append(mute, []string{id, s.text})
+			mute = append(mute, id+" "+s.text)
 		}
 	}
 	if len(mute) > 0 {
-		hung, args = "(id, seen_at::text) IN (?1)", append(args, bun.In(mute))
+		hung, args = "id || ' ' || seen_at::text IN (?1)", append(args, bun.List(mute))
 	}
 	var rows []struct {
 		ID   string
