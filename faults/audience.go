@@ -70,6 +70,9 @@ func watched(ctx context.Context, w *world) error {
 			})
 		}
 	}
+	if err := pause(ctx, w.span(15*time.Second, 3*time.Second)); err != nil { // until all have taken their seats
+		return err
+	}
 	began := time.Now()
 	if err := pause(ctx, w.span(40*time.Second, 8*time.Second)); err != nil {
 		return err

@@ -38,7 +38,7 @@ type entry struct {
 }
 
 // feeder posts alerts at a rate, each of a host of its own, whether or not anybody listens, and posts what was
-// not acknowledged again after a second, as Alertmanager does. Every request is a line of its ledger.
+// not acknowledged again after a second and then, as Alertmanager does, after longer and longer. Every request is a line of its ledger.
 type feeder struct {
 	clients  []*harness.Client // taken in turn
 	path     string
@@ -121,16 +121,17 @@ func (w *world) newFeeder(ctx context.Context, definition string, servers []*har
 
 // deliver posts one alert until it is acknowledged.
 func (f *feeder) deliver(number int64) {
-	body := alertBody(number)
+	body, wait := alertBody(number), time.Second
 	for try := int64(0); ; try++ {
 		if f.post(f.client(number+try), number, body).Outcome == outcomeOK {
 			return
 		}
 		select {
-		case <-time.After(time.Second):
+		case <-time.After(wait):
 		case <-f.patience.Done():
 			return
 		}
+		wait = min(wait*3/2, 5*time.Second)
 	}
 }
 

@@ -137,7 +137,7 @@ func start(usual func(Request) Reply) (*Webhook, error) {
 		return nil, fmt.Errorf("start receiver: %w", err)
 	}
 	w := &Webhook{Sink: newSink(), URL: "http://" + listener.Addr().String()}
-	w.server = &http.Server{IdleTimeout: 20 * time.Second, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	w.server = &http.Server{IdleTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			return // the sender went away before it had said everything: not a request
