@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 	lru "github.com/hashicorp/golang-lru/v2"
+	"golang.org/x/sync/singleflight"
 
 	"penstock/db"
 	"penstock/fault"
@@ -34,9 +36,10 @@ type Service struct {
 	hasher   *hasher
 
 	known       *lru.Cache[string, knownToken] // by hash
-	wrongTokens *throttle                      // by peer
-	wrongLogins *throttle                      // by account and peer
-	wrongPeers  *throttle                      // by peer, over all accounts
+	lookUps     atomic.Pointer[singleflight.Group]
+	wrongTokens *throttle // by peer
+	wrongLogins *throttle // by account and peer
+	wrongPeers  *throttle // by peer, over all accounts
 }
 
 // New makes a service.
@@ -52,7 +55,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, fault.Wrap(err, fault.Invalid, "The public URL %q cannot be read.", o.PublicURL)
 	}
-	return &Service{
+	s := &Service{
 		store: o.Store, key: o.Key, log: o.Log,
 		sessions:    newSessions(o.Store, u.Scheme == "https"),
 		hasher:      newHasher(2),
@@ -60,7 +63,9 @@ func New(o Options) (*Service, error) {
 		wrongTokens: newThrottle(time.Second, 60),
 		wrongLogins: newThrottle(15*time.Second, 5),
 		wrongPeers:  newThrottle(2*time.Second, 30),
-	}, nil
+	}
+	s.forget()
+	return s, nil
 }
 
 // Request authenticates an HTTP request by its headers, or by its session cookie if it has none.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/singleflight"
 
 	"penstock/db"
 	"penstock/fault"
@@ -70,10 +71,13 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, fresh time.Du
 			return Principal{}, err
 		}
 	}
-	found, err := s.lookUp(ctx, hash, known.touched, now)
+	lookUps := s.lookUps.Load()
+	found, err := s.lookUpOnce(ctx, lookUps, hash, known.touched, now)
 	switch {
 	case err == nil && found.valid(now):
-		s.known.Add(hash, found)
+		if s.lookUps.Load() == lookUps {
+			s.known.Add(hash, found)
+		}
 		return found.principal, nil
 	case err == nil || fault.Is(err, fault.NotFound):
 		s.known.Remove(hash)
@@ -85,6 +89,20 @@ func (s *Service) authenticate(ctx context.Context, c Credentials, fresh time.Du
 
 // lookUpLimit is how long a caller waits for a store that does not answer, before it is told so.
 const lookUpLimit = 2 * time.Second
+
+// lookUpOnce asks the store once, however many callers come with one token at the same moment: a store that comes back
+// must not be run down by those who waited for it.
+func (s *Service) lookUpOnce(ctx context.Context, lookUps *singleflight.Group, hash string, touched, now time.Time) (knownToken, error) {
+	found := lookUps.DoChan(hash, func() (any, error) {
+		return s.lookUp(context.WithoutCancel(ctx), hash, touched, now)
+	})
+	select {
+	case r := <-found:
+		return r.Val.(knownToken), r.Err
+	case <-ctx.Done():
+		return knownToken{}, context.Cause(ctx)
+	}
+}
 
 func (s *Service) lookUp(ctx context.Context, hash string, touched, now time.Time) (knownToken, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
@@ -113,6 +131,12 @@ func (s *Service) lookUp(ctx context.Context, hash string, touched, now time.Tim
 		}
 	}
 	return k, nil
+}
+
+// forget makes every token be looked up anew, also by those who would join a look-up that has begun.
+func (s *Service) forget() {
+	s.lookUps.Store(new(singleflight.Group))
+	s.known.Purge()
 }
 
 var errWrongToken = fault.New(fault.NotFound, "The token is revoked.")
@@ -193,7 +217,7 @@ func newToken(id, secret string, in TokenInput) (db.APIToken, error) {
 // RevokeToken ends a token, named by its id or its name, at once on this process and within a few
 // seconds on the others.
 func (s *Service) RevokeToken(ctx context.Context, idOrName string) error {
-	defer s.known.Purge()
+	defer s.forget()
 	return s.store.RevokeToken(ctx, idOrName)
 }
 

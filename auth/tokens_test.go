@@ -282,3 +282,42 @@ func TestGuessing(t *testing.T) {
 		mustPass(t, s, unused)
 	})
 }
+
+// TestManyCallersLookATokenUpOnce: those who waited for a store must not run it down when it is back.
+func TestManyCallersLookATokenUpOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		var lookUps atomic.Int64
+		asked, answer := make(chan struct{}, 100), make(chan struct{})
+		store := dbtest.Open(t, db.Options{URL: url, OnQuery: func(query string) {
+			if strings.HasPrefix(query, "SELECT") && strings.Contains(query, "api_tokens") {
+				lookUps.Add(1)
+				asked <- struct{}{}
+				<-answer
+			}
+		}})
+		s, err := auth.New(auth.Options{Store: store, Key: []byte("0123456789abcdef0123456789abcdef")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		token := bearer(newToken(t, s, auth.TokenInput{}))
+		const callers = 50
+		ended := make(chan error, callers)
+		for range callers {
+			go func() {
+				_, err := s.Authenticate(t.Context(), token)
+				ended <- err
+			}()
+		}
+		<-asked
+		close(answer)
+		for range callers {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := lookUps.Load(); n > 3 { // some may come when the first have been answered
+			t.Errorf("%d callers looked one token up %d times", callers, n)
+		}
+	})
+}
