@@ -279,6 +279,7 @@ func (e *Engine) startSoon(runs ...db.Run) {
 func (e *Engine) sweep(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	away := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -286,7 +287,10 @@ func (e *Engine) sweep(ctx context.Context) {
 		case <-tick.C:
 		}
 		err := e.store.Ping(ctx)
-		if err == nil {
+		if err == nil && away {
+			e.gates.startOver()
+		}
+		if away = err != nil; !away {
 			err = e.sweepOnce(ctx)
 		}
 		if err == nil {

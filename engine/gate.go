@@ -100,6 +100,20 @@ func (gs *gates) behind(crowd int) bool {
 	return false
 }
 
+// startOver takes all who wait as having come now: nobody could pass while the store was away.
+func (gs *gates) startOver() {
+	gs.mu.Lock()
+	defer gs.mu.Unlock()
+	now := time.Now()
+	for _, g := range gs.all {
+		g.mu.Lock()
+		for place := g.waiting.Front(); place != nil; place = place.Next() {
+			place.Value.(*turn).since = now
+		}
+		g.mu.Unlock()
+	}
+}
+
 // prompt reports whether the receiver takes what it is sent, at once. The caller holds mu.
 func (g *gate) prompt() bool {
 	return g.answers > 0 && g.answers < promptly && g.failures < breakAfter && !time.Now().Before(g.rest)

@@ -79,6 +79,9 @@ func TestGate(t *testing.T) {
 			if behind := gs.behind(50); behind != (took == 0) {
 				t.Errorf("a crowd waits for a receiver that takes %s: behind is %t", took, behind)
 			}
+			if gs.startOver(); gs.behind(50) {
+				t.Error("behind as soon as the store is back")
+			}
 		}
 		time.Sleep(2 * patience) // nobody leaves because of those before him
 		for range breakAfter {

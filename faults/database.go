@@ -72,6 +72,12 @@ func (w *world) away(ctx context.Context, s *harness.Server, f *feeder, o outage
 	}
 	returned := time.Now()
 	at, err := f.firstOK(ctx, returned, 30*time.Second)
+	for _, e := range f.between(returned.Add(5*time.Second), time.Now()) {
+		if e.Outcome != outcomeOK {
+			w.note("5 s after the database was back alert %d was answered %d %s", e.Number, e.Status, e.Error)
+			break
+		}
+	}
 	if err != nil {
 		w.problem("the database is back: %v", err)
 		return nil
