@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"runtime"
 	"slices"
@@ -61,7 +62,7 @@ func (s *Server) themeChoose(w http.ResponseWriter, r *http.Request) error {
 		age = -1
 	}
 	http.SetCookie(w, s.cookie(themeCookie, theme, age))
-	return s.done(w, r, "/admin/settings/account", "theme")
+	return s.done(w, r, localPath(cmp.Or(field(r, "back"), "/admin/settings/account")), "theme")
 }
 
 func (s *Server) aboutPage(w http.ResponseWriter, r *http.Request) error {

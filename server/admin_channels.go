@@ -35,6 +35,13 @@ func (s *Server) channelShow(w http.ResponseWriter, r *http.Request, name string
 	page := views.ChannelPage{
 		Name: c.Name, Driver: c.Driver, Description: c.Description, Active: c.IsActive, State: testState(*c), Error: c.TestError, Outcome: outcome,
 	}
+	states, err := s.store.ChannelStates(r.Context())
+	if err != nil {
+		return err
+	}
+	if state := states[c.Name]; state != nil && c.IsActive && state.State != db.ChannelOK {
+		page.Trouble, page.TroubleText, page.TroubleSince = string(state.State), state.Error, state.Since
+	}
 	return s.channelRender(w, r, http.StatusOK, page, c.Config, nil)
 }
 
@@ -50,6 +57,7 @@ func (s *Server) channelRender(w http.ResponseWriter, r *http.Request, status in
 		if kind.Name != page.Driver {
 			continue
 		}
+		page.Title = kind.Title
 		settings, err := settingsOf(kind.Schema)
 		if err != nil {
 			return err

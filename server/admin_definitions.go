@@ -293,16 +293,28 @@ func (s *Server) executeForm(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := views.ExecutePage{Name: def.Name, Payload: "{}"}
-	if id := r.URL.Query().Get("from"); id != "" {
-		run, err := s.store.Run(r.Context(), id)
+	page := views.ExecutePage{Name: def.Name, Payload: "{}", From: r.URL.Query().Get("from")}
+	if r.URL.Query().Get("example") == "alert" {
+		page.Payload = exampleAlert
+	}
+	if page.From != "" {
+		run, payload, err := s.runWithPayload(r.Context(), page.From)
 		if err != nil {
 			return err
 		}
-		page.Payload, page.Environment = cmp.Or(pretty(run.Payload), "{}"), run.Environment
+		page.Payload, page.Environment = cmp.Or(withoutSecrets(payload), "{}"), run.Environment
 	}
 	return s.executeRender(w, r, http.StatusOK, def.ID, page)
 }
+
+// exampleAlert is an alert that is made up, for a first run.
+const exampleAlert = `{
+  "title": "Disk is filling up",
+  "severity": "critical",
+  "host": "db-1.example.com",
+  "description": "/var/lib/postgresql is 93 % full and grows by 1.8 GB an hour.",
+  "labels": {"team": "database"}
+}`
 
 func (s *Server) executeRender(w http.ResponseWriter, r *http.Request, code int, definitionID string, page views.ExecutePage) error {
 	page.Page = s.frame(w, r, "definitions", "Run "+page.Name)
@@ -324,9 +336,21 @@ func (s *Server) executeRun(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	page := views.ExecutePage{Name: def.Name, Payload: field(r, "payload"), Environment: field(r, "environment"), Key: r.PostFormValue("key")}
+	page := views.ExecutePage{Name: def.Name, Payload: field(r, "payload"), Environment: field(r, "environment"), Key: r.PostFormValue("key"), From: field(r, "from")}
 	var payload json.RawMessage
-	if page.Payload != "" {
+	if page.From != "" {
+		_, had, err := s.runWithPayload(r.Context(), page.From)
+		if err != nil {
+			return err
+		}
+		if payload, err = editedPayload(had, page.Payload); err != nil {
+			page.Problem = fault.Of(err).Message
+			return s.executeRender(w, r, http.StatusUnprocessableEntity, def.ID, page)
+		}
+		if payload == nil { // as it was
+			payload = had
+		}
+	} else if page.Payload != "" {
 		payload = json.RawMessage(page.Payload)
 		if line := syntaxLine(payload); line > 0 {
 			page.Problem = "The payload is not valid JSON: look at line " + strconv.Itoa(line) + "."

@@ -95,7 +95,7 @@ func TestLive(t *testing.T) {
 	drop()
 
 	page := s.do(request{path: "/admin/runs/" + run.ID, as: auth.Read})
-	if !strings.Contains(page.body, `hx-sse:connect="/admin/runs/`+run.ID+`/live?after=`) || !strings.Contains(page.body, "waits for hang") {
+	if !strings.Contains(page.body, `hx-sse:connect="/admin/runs/`+run.ID+`/live?after=`) || !strings.Contains(page.body, "Waits for <bdi>hang") {
 		t.Error("the page of a run that works does not follow it, or does not say what it waits for")
 	}
 	close(s.release)

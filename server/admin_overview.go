@@ -79,7 +79,7 @@ func (s *Server) silentSources(r *http.Request) (list []views.Trouble, err error
 		}
 		list = append(list, views.Trouble{
 			Tone: views.ToneBad, Icon: "radio", Text: fmt.Sprintf("The source %s is silent", src.Name), Since: src.SilentSince,
-			Detail: fmt.Sprintf("Something is expected every %v.", time.Duration(src.ExpectEvery)*time.Second), URL: views.SourceURL(src.Name), Link: "Source",
+			Detail: fmt.Sprintf("Something is expected every %s.", views.Duration(time.Duration(src.ExpectEvery)*time.Second)), URL: views.SourceURL(src.Name), Link: "Source",
 		})
 	}
 	return list, err
@@ -141,13 +141,29 @@ func (s *Server) steps(r *http.Request, reaching []db.Channel) ([]views.Step, er
 	senders := slices.ContainsFunc(tokens, func(t db.APIToken) bool {
 		return t.RevokedAt.IsZero() && t.Name != initialToken && slices.Contains(t.Scopes, string(auth.Ingest))
 	})
+	reaches, err := s.engine.ReachesPeople(ctx)
+	if err != nil {
+		return nil, err
+	}
+	channel, test := "your channel", "/admin/settings"
+	if len(reaching) > 0 && may(r, "GET /admin/settings/channels/{name}/") {
+		channel, test = reaching[0].Name, views.ChannelURL(reaching[0].Name)
+	}
+	first := views.Step{Done: len(alerts.Items) > 0, Text: "The first alert has come in", Hint: "Point the sender to " + s.webhook(r) + ".", URL: "/admin/definitions", Link: "Run by hand"}
+	pipeline := views.Step{Done: reaches, Text: "A pipeline tells it", Hint: "Choose a preset, then " + channel + " in its notify node.", URL: "/admin/definitions/new", Link: "New definition"}
+	if i := slices.IndexFunc(active, func(d db.ActiveDefinition) bool { return d.Name == "default" }); i >= 0 {
+		pipeline.Hint = "The definition default takes every alert and only prints: choose " + channel + " in its node notify and save."
+		pipeline.URL, pipeline.Link = views.DefinitionURL("default"), "Open default"
+		first.Hint += " Or begin with an example."
+		first.URL, first.Link = views.DefinitionURL("default")+"/execute?example=alert", "Send an example"
+	}
 	return []views.Step{
-		{Done: len(reaching) > 0, Text: "A channel that reaches a person", Hint: "Slack, e-mail, PagerDuty or a webhook.", URL: "/admin/settings", Link: "Settings"},
-		{Done: tested, Text: "A test message has arrived", Hint: "Send a test from the list of channels.", URL: "/admin/settings", Link: "Send a test"},
-		{Done: len(active) > 0, Text: "An active definition", Hint: "It says what happens with an alert.", URL: "/admin/definitions", Link: "Definitions"},
+		{Done: len(reaching) > 0, Text: "A channel that reaches a person", Hint: "Slack, e-mail, PagerDuty or a webhook.", URL: "/admin/settings/channels/new", Link: "New channel"},
+		{Done: tested, Text: "A test message has arrived", Hint: "It shows the exact request and the exact answer.", URL: test, Link: "Send a test"},
+		pipeline,
 		{Done: senders, Text: "A token for the sender of alerts", Hint: "With the scope ingest, for Alertmanager, Grafana or a script.", URL: "/admin/settings/tokens", Link: "Make one"},
-		{Done: len(alerts.Items) > 0, Text: "The first alert has come in", Hint: "Point the sender to " + s.webhook(r) + ".", URL: "/admin/deliveries", Link: "Deliveries"},
-		{Done: told, Text: "The first notification has gone out", Hint: "A notify node of the definition names your channel.", URL: "/admin/notifications", Link: "Notifications"},
+		first,
+		{Done: told, Text: "The first notification has gone out", Hint: "Each message is listed with what became of it.", URL: "/admin/notifications", Link: "Notifications"},
 	}, nil
 }
 

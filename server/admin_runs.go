@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -37,6 +38,11 @@ func (s *Server) runRender(w http.ResponseWriter, r *http.Request, code int, nod
 			node = v.stages[i].ID
 		}
 	}
+	payload, err := s.payloadOf(ctx, v.run)
+	if err != nil {
+		return err
+	}
+	v.head.Payload = withoutSecrets(payload)
 	page := views.RunPage{
 		Page: s.frame(w, r, "runs", views.RunTitle(v.run.DefinitionName, v.run.ID)), Head: v.head, Timeline: v.timeline(node),
 		Graph: s.runGraph(v.run.ID, node, v.doc, v.stages, v.newest), Log: lines.entries, Cursor: cursor,
@@ -89,12 +95,12 @@ func (s *Server) runAgain(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	old, err := s.store.Run(r.Context(), r.PathValue("run_id"))
+	old, payload, err := s.runWithPayload(r.Context(), r.PathValue("run_id"))
 	if err != nil {
 		return err
 	}
 	form := views.RerunForm{Input: field(r, "input"), AlreadySent: field(r, "already_sent")}
-	input, err := editedPayload(old.Payload, form.Input)
+	input, err := editedPayload(payload, form.Input)
 	var run *db.Run
 	if err == nil {
 		run, err = s.engine.Rerun(r.Context(), engine.RerunInput{
@@ -108,6 +114,30 @@ func (s *Server) runAgain(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	return s.done(w, r, views.RunURL(run.ID), "rerun")
+}
+
+// payloadOf is what a run works on: its own payload or the body of its delivery, nil if neither is kept.
+func (s *Server) payloadOf(ctx context.Context, run *db.Run) ([]byte, error) {
+	if len(run.Payload) > 0 || run.DeliveryID == "" {
+		return run.Payload, nil
+	}
+	d, err := s.store.Delivery(ctx, run.DeliveryID)
+	if fault.Is(err, fault.NotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return d.Body, nil
+}
+
+func (s *Server) runWithPayload(ctx context.Context, id string) (*db.Run, []byte, error) {
+	run, err := s.store.Run(ctx, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	payload, err := s.payloadOf(ctx, run)
+	return run, payload, err
 }
 
 // editedPayload is what a person made of the payload that a form showed them, nil if they left it as it was.
@@ -166,7 +196,7 @@ func (s *Server) fillHead(r *http.Request, v *runView) error {
 	run := v.run
 	v.head = views.RunHead{
 		RunRow: runRowOf(run), TraceID: run.TraceID, ParentRunID: run.ParentRunID, RerunOf: run.RerunOfRunID, RerunFrom: run.RerunFrom, CreatedBy: run.CreatedBy, ScheduledAt: run.ScheduledAt,
-		Payload: withoutSecrets(run.Payload), Ended: run.Status.Terminal(),
+		Ended: run.Status.Terminal(),
 	}
 	if run.IncidentID != "" {
 		inc, err := s.store.Incident(r.Context(), run.IncidentID)

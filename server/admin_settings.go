@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -26,9 +27,13 @@ func (s *Server) settings(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	titles := map[string]string{}
+	for _, kind := range s.engine.ChannelKinds() {
+		titles[kind.Name] = kind.Title
+	}
 	for _, c := range channels {
 		row := views.ChannelRow{
-			Name: c.Name, Driver: c.Driver, Description: c.Description, Active: c.IsActive,
+			Name: c.Name, Driver: cmp.Or(titles[c.Driver], c.Driver), Description: c.Description, Active: c.IsActive,
 			State: testState(c), TestedAt: c.TestedAt, TestError: c.TestError,
 		}
 		if state := states[c.Name]; state != nil && c.IsActive && state.State != db.ChannelOK {

@@ -48,7 +48,6 @@ func (s *Server) fillStory(ctx context.Context, inc *db.Incident, page *views.In
 			decisions = decisions[1:]
 		case engine.TimelineRunStarted:
 			row := runRowOf(e.Run)
-			row.Incident = inc.Title
 			if len(page.Runs) < runsShown {
 				page.Runs = append(page.Runs, row)
 			}
@@ -76,7 +75,10 @@ func alertHappening(e engine.TimelineEntry) views.Happening {
 		return views.Happening{At: e.At, Icon: "circle-check", Tone: views.ToneGood, Text: name + " ended", URL: views.AlertURL(a.ID)}
 	}
 	text := name + " fires"
-	if a.Repeats > 0 {
+	switch {
+	case a.Repeats == 1:
+		text += "; repeated once without news"
+	case a.Repeats > 1:
 		text += fmt.Sprintf("; repeated %d times without news", a.Repeats)
 	}
 	return views.Happening{At: e.At, Icon: "flame", Tone: views.ToneBad, Text: text, URL: views.AlertURL(a.ID)}

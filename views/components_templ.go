@@ -403,7 +403,7 @@ func Components(now time.Time) templ.Component {
 			templ_7745c5c3_Err = IncidentTable([]IncidentRow{
 				{ID: "inc-1", Status: "open", Severity: "critical", Title: "DiskFull on db-1", Host: "db-1", Alerts: 3, Firing: 2, StartedAt: now},
 				{ID: "inc-2", Status: "acknowledged", Severity: "warning", Title: "A very long title that says more than anybody wants to know about the load of web-2", Host: "web-2", Alerts: 1, StartedAt: now, By: "grace"},
-			}, false).Render(ctx, templ_7745c5c3_Buffer)
+			}, false, true).Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -64,7 +64,7 @@ var marks = map[string]mark{
 	"retrying":     {"warn", "rotate-cw", "Retrying"},
 	"skipped":      {"calm", "circle-slash", "Skipped"},
 	"waiting":      {"calm", "circle-dashed", "Not started"},
-	"open":         {"bad", "flame", "Open"},
+	"open":         {"open", "circle-dot", "Open"},
 	"acknowledged": {"held", "user-check", "Acknowledged"},
 	"resolved":     {"good", "circle-check", "Resolved"},
 	"closed":       {"calm", "archive", "Closed"},
@@ -154,18 +154,29 @@ func duration(d time.Duration) string {
 	case d < time.Minute:
 		return fmt.Sprintf("%.0f s", d.Seconds())
 	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+		return inTwo(int(d.Minutes()), "min", int(d.Seconds())%60, "s")
 	}
 	hours := int(d.Hours())
 	switch days := hours / 24; {
 	case days < 1:
-		return fmt.Sprintf("%d h %d min", hours, int(d.Minutes())%60)
+		return inTwo(hours, "h", int(d.Minutes())%60, "min")
 	case days < 365:
-		return fmt.Sprintf("%d d %d h", days, hours%24)
+		return inTwo(days, "d", hours%24, "h")
 	default:
 		return count(days/365, "year", "years")
 	}
 }
+
+// inTwo leaves a second unit of nothing out.
+func inTwo(many int, unit string, rest int, small string) string {
+	if rest == 0 {
+		return fmt.Sprintf("%d %s", many, unit)
+	}
+	return fmt.Sprintf("%d %s %d %s", many, unit, rest, small)
+}
+
+// Duration is a duration as the pages write it.
+func Duration(d time.Duration) string { return duration(d) }
 
 // short is the beginning and the end of an id, enough to tell ids of one day apart.
 func short(id string) string {

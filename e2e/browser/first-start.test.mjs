@@ -70,13 +70,12 @@ test("the overview leads a new installation to its first notification", async t 
   const go = async text => { await page.goto("/admin/"); await step(text).getByRole("link").click() }
 
   await go("A channel that reaches a person")
-  await page.getByRole("link", { name: "New channel" }).click()
   await page.getByRole("link", { name: /webhook|generic/i }).click()
   await page.getByLabel("Name", { exact: true }).fill("ops")
   await page.getByLabel("Endpoint").fill(`http://127.0.0.1:${receiver.address().port}/`)
   await page.getByRole("button", { name: "Save" }).click()
   await page.getByText("Channel saved.").waitFor()
-  await page.goto("/admin/settings/channels/ops")
+  await go("A test message has arrived")
   await page.getByRole("button", { name: /test/i }).click()
   await page.getByText("200").first().waitFor()
   await go("A token for the sender of alerts")
@@ -85,7 +84,7 @@ test("the overview leads a new installation to its first notification", async t 
   await page.getByRole("button", { name: /Make/ }).click()
   const token = await page.locator("#made").textContent()
   // The definition that takes every alert tells the new channel.
-  await page.goto("/admin/definitions/default")
+  await go("A pipeline tells it")
   await page.getByRole("tab", { name: "List" }).click()
   await page.locator(".node-list summary", { has: page.locator(".name", { hasText: /^notify$/ }) }).click()
   await page.locator(".node-list").getByLabel("Channel", { exact: true }).fill("ops")

@@ -12,7 +12,7 @@ document.addEventListener("keydown", event => {
     const search = document.querySelector("[data-search]")
     if (search) { event.preventDefault(); search.focus(); search.select() }
   } else if (event.key === "?") {
-    document.getElementById("shortcuts")?.showModal()
+    if (!document.querySelector("dialog[open]")) document.getElementById("shortcuts")?.showModal()
   } else if (event.key === "g") {
     afterG = Date.now()
   } else if (Date.now() - afterG < 1500 && places[event.key]) {

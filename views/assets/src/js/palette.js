@@ -19,6 +19,7 @@ if (palette) {
   palette.addEventListener("click", event => { if (event.target === palette) palette.close() })
   palette.addEventListener("keydown", event => {
     const hits = [...palette.querySelectorAll("[data-hit]")]
+    if (event.key === "Escape") { event.preventDefault(); palette.close() } // a search field would only empty itself
     if (event.key === "Enter" && document.activeElement === input) { event.preventDefault(); hits[0]?.click() }
     if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return
     event.preventDefault()

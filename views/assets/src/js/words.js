@@ -18,9 +18,12 @@ export function duration(ms) {
   if (ms < 1000) return `${Math.round(ms)} ms`
   if (ms < 60_000) return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`
   const seconds = Math.floor(ms / 1000)
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+  if (seconds < 3600) return inTwo(Math.floor(seconds / 60), "min", seconds % 60, "s")
   const hours = Math.floor(seconds / 3600), days = Math.floor(hours / 24)
-  if (days < 1) return `${hours} h ${Math.floor((seconds % 3600) / 60)} min`
-  if (days < 365) return `${days} d ${hours % 24} h`
+  if (days < 1) return inTwo(hours, "h", Math.floor((seconds % 3600) / 60), "min")
+  if (days < 365) return inTwo(days, "d", hours % 24, "h")
   return days < 730 ? "1 year" : `${Math.floor(days / 365)} years`
 }
+
+// inTwo leaves a second unit of nothing out.
+const inTwo = (many, unit, rest, small) => `${many} ${unit}${rest ? ` ${rest} ${small}` : ""}`
