@@ -51,7 +51,7 @@ func (s *Store) CopyTo(ctx context.Context, target *Store, progress func(table s
 		return nil, wrap(err, "look for processes on the source")
 	}
 	if n := len(processes.alive); n > 0 {
-		return nil, fault.New(fault.Conflict, "The source is in use by %d penstock processes. Stop them first: what they accept while it is copied would be missing at the target.", n)
+		return nil, fault.New(fault.Conflict, "The source is in use (penstock processes: %d). Stop them first: what they accept while it is copied would be missing at the target.", n)
 	}
 	if err := c.compareSchemas(ctx); err != nil {
 		return nil, err

@@ -60,7 +60,7 @@ func TestCopy(t *testing.T) {
 		t.Parallel()
 		source, target := dbtest.Open(t, db.Options{URL: dbtest.Postgres(t)}), dbtest.Open(t, db.Options{URL: dbtest.SQLite(t)})
 		process := value(source.OpenExecutor(t.Context(), "one"))(t)
-		refused(t, source, target, "in use by 1 penstock process")
+		refused(t, source, target, "in use (penstock processes: 1)")
 		process.Close()
 		value(source.CopyTo(t.Context(), target, quietly))(t)
 	})

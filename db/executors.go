@@ -75,6 +75,15 @@ func (s *Store) OpenExecutor(ctx context.Context, id string) (*ExecutorLock, err
 	l.wait.Go(func() {
 		defer conn.Close(context.Background())
 		defer close(notifications)
+		defer func() {
+			if listen.Err() == nil {
+				return // the connection is lost
+			}
+			// The server would free the lock some time after the connection has ended.
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_, _ = conn.Exec(ctx, "SELECT pg_advisory_unlock_all()")
+		}()
 		for {
 			n, err := conn.WaitForNotification(listen)
 			if err != nil {

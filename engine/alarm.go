@@ -184,9 +184,9 @@ func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 		if s.Message != "" {
 			continue // the channel takes others
 		}
-		status := ChannelStatus{State: string(s.State), Error: s.Error}
+		status := ChannelStatus{State: string(s.State)}
 		if s.State != db.ChannelOK {
-			status.Since = &s.Since
+			status.Since, status.Error = &s.Since, s.Error
 		}
 		out[name] = status
 	}
@@ -206,7 +206,7 @@ func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 				status.State = "open"
 			}
 			if status.Since == nil {
-				status.Since = moment(g.since.UTC())
+				status.Since = moment(g.since.UTC().Truncate(time.Microsecond))
 			}
 		}
 		g.mu.Unlock()

@@ -247,7 +247,7 @@ func (g *gate) leave(how passed, reason string, answered, after time.Duration) {
 	defer g.mu.Unlock()
 	g.busy--
 	now := time.Now()
-	if how != passedUnused {
+	if how != passedUnused && (g.answers > 0 || how != passedFailed) { // one that only ever refuses quickly is not prompt
 		answered = max(answered, 1)
 		g.answers = cmp.Or(g.answers, answered)
 		g.answers += (answered - g.answers) / 8

@@ -95,6 +95,24 @@ func TestGate(t *testing.T) {
 		close(leave)
 		wg.Wait()
 	})
+	run(t, "a receiver that refuses at once is not prompt", func(t *testing.T) {
+		g := &gate{channel: "ops"}
+		var tries atomic.Int32
+		for range 50 {
+			go func() {
+				enter(t, g)
+				tries.Add(1)
+				time.Sleep(time.Millisecond)
+				g.leave(passedFailed, "503", time.Millisecond, 0)
+			}()
+		}
+		time.Sleep(probeBase / 4)
+		if n := tries.Load(); n > gateWidth+breakAfter {
+			t.Errorf("%d tried before it was clear that it is away, want %d at most", n, gateWidth+breakAfter)
+		}
+		g.forget()
+		time.Sleep(time.Hour)
+	})
 	run(t, "after failures in a row one asks at a time, in growing intervals", func(t *testing.T) {
 		g := broken(t)
 		var tries atomic.Int32

@@ -34,6 +34,9 @@ func (e *Engine) Rerun(ctx context.Context, in RerunInput) (*db.Run, error) {
 		return nil, err
 	}
 	from, known := plan.ByID[in.FromNode]
+	if in.FromNode == "" {
+		return nil, about("from_node", fault.New(fault.Invalid, "from_node is missing: name the node to run again from. Known: %s.", strings.Join(planned(plan), ", ")))
+	}
 	if !known {
 		return nil, about("from_node", fault.New(fault.Invalid, "The definition has no node %q. Known: %s.", in.FromNode, strings.Join(planned(plan), ", ")))
 	}
@@ -105,12 +108,16 @@ func (r rerun) stages() ([]db.StageExecution, error) {
 		again := node.ID == r.from.ID || slices.Contains(node.Upstream, r.from.ID)
 		before := slices.Contains(r.from.Upstream, node.ID)
 		switch {
-		case again && ran && stage.Status == db.StageSucceeded && r.plan.types[node.Type].SideEffects:
-			what := alreadySent(stage)
+		case again && r.plan.types[node.Type].SideEffects && (stage.Status == db.StageSucceeded || leftOut(stage)):
+			what, why := stage.SkipReason, stage.SkipReason
+			if !leftOut(stage) {
+				what = alreadySent(stage)
+				why = what + " by the run " + or(stage.CopiedFrom, r.old.ID)
+			}
 			sent = append(sent, node.ID+" "+what)
 			if r.in.AlreadySent == AlreadySentSkip {
 				// Decided, but in its turn: what follows it must not run before what it follows.
-				stage.Status, stage.Errors, stage.SkipReason = db.StagePending, nil, what+" by the run "+or(stage.CopiedFrom, r.old.ID)
+				stage.Status, stage.Errors, stage.SkipReason = db.StagePending, nil, why
 				taken = append(taken, r.take(stage))
 			}
 		case again, !ran && !before:
@@ -153,13 +160,21 @@ func (r rerun) take(s db.StageExecution) db.StageExecution {
 	return s
 }
 
+// leftOut reports whether the run, a rerun itself, has left a node out because an earlier run had done its work.
+func leftOut(s db.StageExecution) bool {
+	return s.Status == db.StageSkipped && s.CopiedFrom != "" && strings.HasPrefix(s.SkipReason, already)
+}
+
+// already begins what a node has done outside.
+const already = "already "
+
 // alreadySent says what a node has done outside, when and where.
 func alreadySent(s db.StageExecution) string {
 	if id := gjson.GetBytes(s.Output, "run_id").String(); id != "" {
-		return fmt.Sprintf("already ran %s", gjson.GetBytes(s.Output, "definition"))
+		return fmt.Sprintf(already+"ran %s", gjson.GetBytes(s.Output, "definition"))
 	}
 	to := or(gjson.GetBytes(s.Output, "channel").String(), gjson.GetBytes(s.Output, "driver").String())
-	text := "already sent"
+	text := already + "sent"
 	if !s.FinishedAt.IsZero() {
 		text += s.FinishedAt.UTC().Format(" 2006-01-02 15:04 UTC")
 	}

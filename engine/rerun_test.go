@@ -68,6 +68,21 @@ func TestRerun(t *testing.T) {
 				t.Errorf("payload %v", x)
 			}
 		})
+		t.Run("what a rerun left out must be decided about again", func(t *testing.T) {
+			r, err := again(engine.RerunInput{RunID: run.ID, FromNode: "b", AlreadySent: engine.AlreadySentSkip})
+			if err != nil {
+				t.Fatal(err)
+			}
+			page := s.script.count("page")
+			refused(t, engine.RerunInput{RunID: r.RunID, FromNode: "b"}, fault.Conflict, "already_sent", "page already sent 20")
+			next, err := again(engine.RerunInput{RunID: r.RunID, FromNode: "b", AlreadySent: engine.AlreadySentSkip})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, why := s.statuses(next), next.NodeResults["page"].SkipReason; got != "completed: a=succeeded b=succeeded end=succeeded page=skipped side=succeeded" || why != r.NodeResults["page"].SkipReason || s.script.count("page") != page {
+				t.Errorf("%s, %q", got, why)
+			}
+		})
 		t.Run("send again is a new message", func(t *testing.T) {
 			r, err := again(engine.RerunInput{RunID: run.ID, FromNode: "page", Input: json.RawMessage(`{"x":2}`), AlreadySent: engine.AlreadySendAgain})
 			if err != nil {
@@ -95,6 +110,7 @@ func TestRerun(t *testing.T) {
 		})
 		t.Run("only known nodes of ended runs", func(t *testing.T) {
 			refused(t, engine.RerunInput{RunID: run.ID, FromNode: "zzz"}, fault.Invalid, "from_node", "Known: a, b, page, end, side.")
+			refused(t, engine.RerunInput{RunID: run.ID}, fault.Invalid, "from_node", "from_node is missing")
 			refused(t, engine.RerunInput{RunID: "zzz", FromNode: "a"}, fault.NotFound, "", "There is no run")
 		})
 		t.Run("a message that did not go out is the same message still, and failures before it stand", func(t *testing.T) {

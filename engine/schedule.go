@@ -74,7 +74,11 @@ func (e *Engine) follow(ctx context.Context, s db.Schedule, now time.Time) error
 			return nil
 		}
 		if m.cancel {
-			reason := fmt.Sprintf("the time %s has come", m.tick.Format(time.RFC3339))
+			zone, err := cron.Zone(s.TimeZone)
+			if err != nil {
+				return err
+			}
+			reason := fmt.Sprintf("the time %s has come", m.tick.In(zone).Format(time.RFC3339))
 			if _, err := e.Cancel(ctx, going.ID, reason, "its schedule"); err != nil && !fault.Is(err, fault.Conflict) {
 				return err
 			}

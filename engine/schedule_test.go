@@ -202,7 +202,7 @@ func TestScheduleOverlap(t *testing.T) {
 			t.Parallel()
 			eachClock(t, func(t *testing.T, s *stack, clock *clock) {
 				letGo := s.hold("slow")
-				s.plan("slow", fmt.Sprintf(`{"cron":"*/5 * * * *","overlap":%q}`, c.overlap))
+				s.plan("slow", fmt.Sprintf(`{"cron":"*/5 * * * *","time_zone":"Europe/Berlin","overlap":%q}`, c.overlap))
 				for _, at := range []string{"12:00:00", "12:05:00", "12:10:00"} {
 					clock.set(23, at)
 					s.due("slow")
@@ -216,7 +216,7 @@ func TestScheduleOverlap(t *testing.T) {
 				row := s.schedule("slow")
 				expect(t, "reason", row.SkipReason, c.reason)
 				if c.overlap == "cancel" {
-					if r := s.wait(first[2].ID); r.Status != db.RunCancelled || *r.Error != "Cancelled by its schedule: the time 2026-11-23T12:05:00Z has come" {
+					if r := s.wait(first[2].ID); r.Status != db.RunCancelled || *r.Error != "Cancelled by its schedule: the time 2026-11-23T13:05:00+01:00 has come" {
 						t.Errorf("the first run: %s, %v", r.Status, *r.Error)
 					}
 				} else if !row.SkippedTick.Equal(clock.Now()) {
@@ -273,14 +273,24 @@ func TestScheduleOutage(t *testing.T) {
 func TestScheduleOneAfterAnother(t *testing.T) {
 	t.Parallel()
 	eachClock(t, func(t *testing.T, s *stack, c *clock) {
-		letGo := s.hold("all")
+		next := make(chan struct{}) // lets one run end; the process itself starts what is due at any moment
+		s.script.on("all", func(ctx context.Context, _ engine.Input) (engine.Output, error) {
+			select {
+			case next <- struct{}{}:
+				return engine.Output{}, nil
+			case <-ctx.Done():
+				return engine.Output{}, ctx.Err()
+			}
+		})
 		s.plan("all", `{"cron":"*/5 * * * *","catch_up":"all"}`)
 		c.set(23, "12:12:00")
 		expect(t, "the first one missed", s.due("all"), "23T12:00")
+		first := s.scheduled("all")[0]
 		expect(t, "the others wait for it", s.due("all"), "23T12:00")
-		letGo()
-		s.ended("all")
+		<-next
+		s.wait(first.ID)
 		expect(t, "then comes the next", s.due("all"), "23T12:00 23T12:05")
+		expect(t, "and only that", s.due("all"), "23T12:00 23T12:05")
 	})
 }
 

@@ -78,7 +78,7 @@ func (e *Engine) Retry(ctx context.Context, runID, actor string) (*db.Run, error
 				RunID: runID, NodeID: s.NodeID, Attempt: s.Attempt + 1, NodeType: s.NodeType, Position: s.Position, Status: db.StagePending,
 			}
 			if s.CopiedFrom != "" && len(s.Output) > 0 && s.Status != db.StageFailed { // a rerun that was to skip it
-				row.CopiedFrom, row.Output, row.SkipReason = s.CopiedFrom, s.Output, "already sent by the run "+s.CopiedFrom
+				row.CopiedFrom, row.Output, row.SkipReason = s.CopiedFrom, s.Output, already+"sent by the run "+s.CopiedFrom
 			}
 			again = append(again, row)
 		}

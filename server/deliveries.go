@@ -3,11 +3,13 @@ package server
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"time"
 	"unicode/utf8"
 
 	"penstock/db"
 	"penstock/engine"
+	"penstock/fault"
 )
 
 // deliveryDetail is a delivery in the REST API.
@@ -43,6 +45,9 @@ func (s *Server) deliveryList(w http.ResponseWriter, r *http.Request) error {
 	page, err := readPage(q)
 	if err != nil {
 		return err
+	}
+	if status := q.Get("status"); status != "" && !slices.Contains([]string{"accepted", "no_alerts", "rejected"}, status) {
+		return fault.New(fault.Invalid, "status=%q is none of accepted, no_alerts, rejected.", status)
 	}
 	list, err := s.store.Deliveries(r.Context(), db.DeliveryFilter{
 		Source: q.Get("source"), Definition: q.Get("definition"), Status: q.Get("status"), TraceID: q.Get("trace_id"), Page: page,

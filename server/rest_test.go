@@ -421,7 +421,7 @@ func TestNotifications(t *testing.T) {
 	if len(attempts) != 1 || attempts[0].(map[string]any)["outcome"] != "sent" || attempts[0].(map[string]any)["latency_ms"] == nil {
 		t.Errorf("detail %v", doc)
 	}
-	for path, want := range map[string]int{list + "?status=lost": 400, list + "?limit=0": 400, list + "nothing/": 404, list + "?run_id=other": 200} {
+	for path, want := range map[string]int{"/orchestration/deliveries/?status=lost": 400, "/orchestration/deliveries/?status=rejected": 200, list + "?status=lost": 400, list + "?limit=0": 400, list + "nothing/": 404, list + "?run_id=other": 200} {
 		if a := s.do(request{path: path, as: auth.Read}); a.status != want {
 			t.Errorf("%s: %d %s", path, a.status, a.body)
 		}

@@ -130,15 +130,15 @@ func (s *schema) explain(e *jsonschema.ValidationError, subject func([]string) s
 		return one(CodeBadValue, false, "%s must be at most %s.", capital(what), k.Want.RatString())
 	case *kind.MinLength:
 		if k.Got == 0 {
-			return one(CodeBadValue, false, "%s is empty. Write something or leave it out.", capital(what))
+			return one(CodeBadValue, false, "%s is empty. %s", capital(what), s.instead(e))
 		}
 	case *kind.MinItems:
 		if k.Got == 0 {
-			return one(CodeBadValue, false, "%s is an empty list. Write something or leave it out.", capital(what))
+			return one(CodeBadValue, false, "%s is an empty list. %s", capital(what), s.instead(e))
 		}
 	case *kind.MinProperties:
 		if k.Got == 0 {
-			return one(CodeBadValue, false, "%s is empty. Write something or leave it out.", capital(what))
+			return one(CodeBadValue, false, "%s is empty. %s", capital(what), s.instead(e))
 		}
 	case *kind.UniqueItems:
 		return one(CodeBadValue, false, "%s names the same thing twice (items %d and %d).", capital(what), k.Duplicates[0]+1, k.Duplicates[1]+1)
@@ -151,6 +151,10 @@ var printer = message.NewPrinter(language.English)
 // at returns the part of the schema that found e, so that its properties can be named.
 func (s *schema) at(e *jsonschema.ValidationError) map[string]any {
 	_, fragment, _ := strings.Cut(e.SchemaURL, "#")
+	return s.part(fragment)
+}
+
+func (s *schema) part(fragment string) map[string]any {
 	current := s.document
 	for _, step := range strings.Split(strings.TrimPrefix(fragment, "/"), "/") {
 		step = strings.NewReplacer("~1", "/", "~0", "~").Replace(step)
@@ -175,6 +179,18 @@ func (s *schema) properties(e *jsonschema.ValidationError) map[string]any {
 }
 
 func (s *schema) known(e *jsonschema.ValidationError) []string { return sortedKeys(s.properties(e)) }
+
+// instead is what to do about a value that is empty.
+func (s *schema) instead(e *jsonschema.ValidationError) string {
+	_, fragment, _ := strings.Cut(e.SchemaURL, "#")
+	if i := strings.LastIndex(fragment, "/properties/"); i >= 0 {
+		required, _ := s.part(fragment[:i])["required"].([]any)
+		if slices.Contains(required, any(fragment[i+len("/properties/"):])) {
+			return "Write something."
+		}
+	}
+	return "Write something or leave it out."
+}
 
 // hint is what the schema says about a missing key.
 func (s *schema) hint(e *jsonschema.ValidationError, name string) string {
