@@ -27,6 +27,9 @@ type barePlan struct {
 
 type barePage struct{ Runs, Stages string }
 
+// pageColumns are the columns that the server reads for pageQuery, beside id and created_at.
+var pageColumns = []string{"status", "source", "environment", "definition_version", "started_at", "finished_at"}
+
 // barePages reads pages of the list as the resolvers do, while no server runs, and keeps the statements.
 // cursors[i] is where page i begins.
 func barePages(ctx context.Context, databaseURL string, n int) (pages []barePage, cursors []string, err error) {
@@ -39,7 +42,7 @@ func barePages(ctx context.Context, databaseURL string, n int) (pages []barePage
 	after := ""
 	for range n {
 		sent = nil
-		runs, err := store.Runs(ctx, db.RunFilter{Page: db.Page{First: pageSize, After: after}})
+		runs, err := store.Runs(ctx, db.RunFilter{Columns: pageColumns, Page: db.Page{First: pageSize, After: after}})
 		if err != nil {
 			return nil, nil, err
 		}

@@ -30,6 +30,7 @@ type RunFilter struct {
 	CreatedAfter   time.Time // inclusive
 	CreatedBefore  time.Time // exclusive
 	Search         string    // in run id, trace id, definition name, source and error; a whole id is looked up as run id and trace id only
+	Columns        []string  // that are read besides id and created_at; nil: all but the payload
 	Page
 }
 
@@ -113,7 +114,12 @@ func (s *Store) RunsByID(ctx context.Context, ids []string) (map[string]*Run, er
 // Runs lists runs, the newest first. Payload is left out: it can be large.
 func (s *Store) Runs(ctx context.Context, f RunFilter) (Connection[Run], error) {
 	var rs []Run
-	q := f.apply(s.read.NewSelect().Model(&rs).ExcludeColumn("payload"))
+	q := f.apply(s.read.NewSelect().Model(&rs))
+	if f.Columns == nil {
+		q.ExcludeColumn("payload")
+	} else {
+		q.Column(slices.Compact(slices.Sorted(slices.Values(append([]string{"id", "created_at"}, f.Columns...))))...)
+	}
 	return list(ctx, q, &rs, f.Page, "created_at", func(r *Run) (time.Time, string) { return r.CreatedAt, r.ID })
 }
 

@@ -138,7 +138,7 @@ func (c documentCache) Add(ctx context.Context, query string, doc *ast.QueryDocu
 	}
 }
 
-// authorize asks the matrix before every root field, and before fields that have a row of their own. See also [plainStages].
+// authorize asks the matrix before every root field, and before fields that have a row of their own. See also [plain].
 func authorize(matrix map[string]auth.Scope) graphql.FieldMiddleware {
 	guarded := map[string]map[string]bool{}
 	for key := range matrix {
@@ -159,10 +159,10 @@ func authorize(matrix map[string]auth.Scope) graphql.FieldMiddleware {
 			}
 		}
 		res, err := next(ctx)
-		if stages, ok := res.([]*db.StageExecution); ok && err == nil {
-			return plainStages(ctx, stages), nil
+		if err != nil {
+			return nil, err
 		}
-		return res, err
+		return plain(ctx, res), nil
 	}
 }
 

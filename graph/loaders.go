@@ -16,7 +16,7 @@ type relation[V any] struct {
 	fetch func(ctx context.Context, ids []string) (map[string]V, error)
 
 	mu      sync.Mutex
-	wanted  map[string]bool
+	wanted  []string
 	batches map[string]*batch[V] // by id
 }
 
@@ -28,30 +28,32 @@ type batch[V any] struct {
 }
 
 func newRelation[V any](fetch func(context.Context, []string) (map[string]V, error)) *relation[V] {
-	return &relation[V]{fetch: fetch, wanted: map[string]bool{}, batches: map[string]*batch[V]{}}
+	return &relation[V]{fetch: fetch, batches: map[string]*batch[V]{}}
 }
 
 // announce says which ids will perhaps be loaded; empty ones are ignored.
 func (r *relation[V]) announce(id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if id != "" && r.batches[id] == nil {
-		r.wanted[id] = true
+	if id == "" {
+		return
 	}
+	r.mu.Lock()
+	r.wanted = append(r.wanted, id)
+	r.mu.Unlock()
 }
 
 // load returns what belongs to id, the zero value if there is nothing.
 func (r *relation[V]) load(ctx context.Context, id string) (V, error) {
-	r.announce(id)
 	r.mu.Lock()
 	b := r.batches[id]
 	if b == nil {
 		b = &batch[V]{}
-		for id := range r.wanted {
-			b.ids = append(b.ids, id)
-			r.batches[id] = b
+		for _, id := range append(r.wanted, id) {
+			if id != "" && r.batches[id] == nil {
+				b.ids = append(b.ids, id)
+				r.batches[id] = b
+			}
 		}
-		clear(r.wanted)
+		r.wanted = nil
 	}
 	r.mu.Unlock()
 	b.once.Do(func() { b.values, b.err = r.fetch(ctx, b.ids) })

@@ -76,6 +76,7 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 	if err != nil {
 		return nil, err
 	}
+	f.Columns = runColumns(ctx)
 	c, err := r.store.Runs(ctx, f)
 	out := connect(runList, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) })
 	out.ChangesCursor = cursor

@@ -10,6 +10,8 @@ import (
 	"encoding/json"
 	"time"
 
+	"github.com/99designs/gqlgen/graphql"
+
 	"penstock/db"
 	"penstock/engine"
 	"penstock/fault"
@@ -104,11 +106,7 @@ func (r *pipelineRunResolver) RerunFrom(ctx context.Context, obj *db.Run) (*stri
 }
 
 func (r *pipelineRunResolver) Stages(ctx context.Context, obj *db.Run) ([]*db.StageExecution, error) {
-	load := loadersOf(ctx).summaries.load
-	if selects(ctx, "output", "StageExecution") {
-		load = loadersOf(ctx).stages.load
-	}
-	stages, err := load(ctx, obj.ID)
+	stages, err := stagesOf(ctx, graphql.GetOperationContext(ctx), graphql.GetFieldContext(ctx).Field.Selections, obj)
 	return pointers(stages), err
 }
 
