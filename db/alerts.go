@@ -50,17 +50,8 @@ func (s *Store) CountAlerts(ctx context.Context, f AlertFilter) (int, error) {
 
 // AlertsByIncident returns the alerts of several incidents, each the newest first.
 func (s *Store) AlertsByIncident(ctx context.Context, incidentIDs []string) (map[string][]Alert, error) {
-	return alertsByIncident(ctx, s.read.NewSelect(), incidentIDs)
-}
-
-// FiringByIncident returns the firing alerts of several incidents, each the newest first.
-func (tx *Tx) FiringByIncident(ctx context.Context, incidentIDs []string) (map[string][]Alert, error) {
-	return alertsByIncident(tx.ctx(ctx), tx.idb.NewSelect().Where("status = 'firing'"), incidentIDs)
-}
-
-func alertsByIncident(ctx context.Context, q *bun.SelectQuery, incidentIDs []string) (map[string][]Alert, error) {
 	var alerts []Alert
-	err := q.Model(&alerts).Where("incident_id IN (?)", bun.List(incidentIDs)).Order("incident_id", "created_at DESC", "id DESC").Scan(ctx)
+	err := s.read.NewSelect().Model(&alerts).Where("incident_id IN (?)", bun.List(incidentIDs)).Order("incident_id", "created_at DESC", "id DESC").Scan(ctx)
 	m := make(map[string][]Alert, len(incidentIDs))
 	for _, a := range alerts {
 		m[a.IncidentID] = append(m[a.IncidentID], a)
@@ -78,26 +69,4 @@ func (s *Store) FiringByFingerprint(ctx context.Context, source string, fingerpr
 		m[a.Fingerprint] = append(m[a.Fingerprint], a)
 	}
 	return m, wrap(err, "read firing alerts")
-}
-
-// AlertsByKey returns what an occurrence (source, fingerprint, starts_at) is compared with: of each fingerprint
-// the firing alerts, the one that began last, and those that began at one of the given times. Take the locks of
-// IncidentsByGroup first, or another intake of the same alerts may go between.
-func (tx *Tx) AlertsByKey(ctx context.Context, source string, fingerprints []string, starts []time.Time) ([]Alert, error) {
-	var alerts []Alert
-	newest := tx.idb.NewSelect().TableExpr("alerts AS n").ColumnExpr("MAX(n.starts_at)").
-		Where("n.source = al.source").Where("n.fingerprint = al.fingerprint")
-	err := tx.idb.NewSelect().Model(&alerts).Where("source = ?", source).Where("fingerprint IN (?)", bun.List(fingerprints)).
-		Where("(al.status = 'firing' OR al.starts_at = (?) OR al.starts_at IN (?))", newest, bun.List(starts)).
-		Order("fingerprint", "starts_at").Scan(tx.ctx(ctx))
-	return alerts, wrap(err, "read alerts")
-}
-
-// SaveAlerts stores alerts, new ones and changed ones. Their incidents are saved before them.
-func (tx *Tx) SaveAlerts(ctx context.Context, alerts []Alert) error {
-	if len(alerts) == 0 {
-		return nil
-	}
-	_, err := tx.idb.NewInsert().Model(&alerts).On("CONFLICT (id) DO UPDATE").Exec(tx.ctx(ctx))
-	return taken(err, "save alerts", "The alert was stored by another process at the same moment. Try again.")
 }

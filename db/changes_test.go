@@ -39,9 +39,9 @@ func TestChanges(t *testing.T) {
 		must(t, s.Accept(ctx, db.Acceptance{Runs: []db.Run{r}}))
 		value(s.StartRun(ctx, r.ID))(t)
 		value(s.StartRun(ctx, r.ID))(t) // another epoch: nothing that a list shows
-		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{inc}) }))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{inc}})
 		inc.UpdatedAt = at.Add(time.Minute)
-		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{inc}) }))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{inc}})
 		value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) (*db.IncidentAction, error) { i.Status = db.IncidentAcknowledged; return nil, nil }))(t)
 		value(s.CancelRun(ctx, r.ID, "enough", at))(t)
 
@@ -80,26 +80,24 @@ func TestChangesWaitForOpenTransactions(t *testing.T) {
 	s := dbtest.Open(t, db.Options{URL: dbtest.Postgres(t)})
 	ctx := t.Context()
 	start := value(s.LastChange(ctx))(t)
-	late := db.Incident{ID: "late", GroupKey: "late", Status: db.IncidentOpen, Severity: db.SeverityInfo, StartedAt: at, CreatedAt: at, UpdatedAt: at}
-	early := late
-	early.ID, early.GroupKey = "early", "early"
+	late, early := newRun(), newIncident("db1")
 	written, commit, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		done <- s.InTx(ctx, func(tx *db.Tx) error {
-			err := tx.SaveIncidents(ctx, []db.Incident{late})
+			err := tx.AddRuns(ctx, []db.Run{late})
 			close(written)
 			<-commit
 			return err
 		})
 	}()
 	<-written
-	must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{early}) }))
+	dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{early}})
 	if changes, more, err := s.Changes(ctx, start, 10); err != nil || len(changes) != 0 || !more {
 		t.Errorf("while an older transaction is open: %v, more %v, %v", changes, more, err)
 	}
 	close(commit)
 	must(t, <-done)
-	if got, _ := changesAfter(t, s, start); !slices.Equal(got, []string{"incident late", "incident early"}) {
+	if got, _ := changesAfter(t, s, start); !slices.Equal(got, []string{"run " + late.ID, "incident " + early.ID}) {
 		t.Errorf("after its commit: %v", got)
 	}
 }

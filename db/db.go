@@ -30,6 +30,7 @@ type Options struct {
 type Store struct {
 	log      *slog.Logger
 	onCommit func([]RunEvent)
+	hook     *queryHook
 	read     *bun.DB
 	write    *bun.DB // the same as read on PostgreSQL
 
@@ -76,8 +77,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		err = fmt.Errorf("unknown scheme %q: write sqlite:<path> or postgres://…", scheme)
 	}
 	if err == nil {
-		hook := &queryHook{log: o.Log, onQuery: o.OnQuery}
-		s.read, s.write = s.read.WithQueryHook(hook), s.write.WithQueryHook(hook)
+		s.hook = &queryHook{log: o.Log, onQuery: o.OnQuery}
+		s.read, s.write = s.read.WithQueryHook(s.hook), s.write.WithQueryHook(s.hook)
 		err = s.checkSchema(ctx, s.read)
 	}
 	if err != nil {

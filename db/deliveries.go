@@ -2,11 +2,9 @@ package db
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/schema"
 )
 
 // DeliveryFilter selects deliveries; the zero value is all.
@@ -64,31 +62,4 @@ func (s *Store) PendingIntakes(ctx context.Context, olderThan time.Time, limit i
 	err := s.read.NewSelect().Model((*Delivery)(nil)).Column("id").Where("intake_at IS NULL").Where("status = 'accepted'").
 		Where("definition = ''").Where("received_at < ?", olderThan).Order("received_at", "id").Limit(int64(limit)).Scan(ctx, &ids)
 	return ids, wrap(err, "read pending intakes")
-}
-
-// LockIntakes returns the stored outcomes of the deliveries' intakes by delivery id, empty for one that has not
-// been taken in. On PostgreSQL no other transaction gets these deliveries before this one ends.
-func (tx *Tx) LockIntakes(ctx context.Context, ids []string) (map[string]json.RawMessage, error) {
-	var rows []Delivery
-	err := tx.forUpdate(tx.idb.NewSelect().Model(&rows).Column("id", "intake").Where("id IN (?)", bun.List(ids)).Order("id")).Scan(tx.ctx(ctx))
-	outcomes := make(map[string]json.RawMessage, len(rows))
-	for _, d := range rows {
-		outcomes[d.ID] = d.Intake
-	}
-	return outcomes, wrap(err, "lock deliveries")
-}
-
-// FinishIntakes stores the outcomes of the deliveries' intakes, by delivery id, the decisions and the runs they led to.
-func (tx *Tx) FinishIntakes(ctx context.Context, outcomes map[string]json.RawMessage, decisions []Decision, runs []Run, now time.Time) error {
-	queries := make([]schema.QueryAppender, 0, len(outcomes)+2)
-	if len(runs) > 0 {
-		queries = append(queries, tx.idb.NewInsert().Model(&runs))
-	}
-	if len(decisions) > 0 {
-		queries = append(queries, tx.idb.NewInsert().Model(&decisions))
-	}
-	for id, outcome := range outcomes {
-		queries = append(queries, tx.idb.NewUpdate().Model(&Delivery{ID: id, Intake: outcome, IntakeAt: now}).Column("intake", "intake_at").WherePK())
-	}
-	return wrap(tx.exec(tx.ctx(ctx), queries...), "finish intakes")
 }

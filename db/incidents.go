@@ -141,29 +141,3 @@ func (s *Store) IncidentActionsByIncident(ctx context.Context, incidentIDs []str
 	}
 	return m, wrap(err, "read incident actions")
 }
-
-// IncidentsByGroup returns the incidents of the group keys that are not closed. Until the transaction ends no
-// other one gets them or, where there is none, can create it.
-func (tx *Tx) IncidentsByGroup(ctx context.Context, keys []string) ([]Incident, error) {
-	ctx = tx.ctx(ctx)
-	if !tx.store.isSQLite() { // a row that is not there cannot be locked; the order prevents deadlocks
-		_, err := tx.idb.ExecContext(ctx, "SELECT pg_advisory_xact_lock(hashtextextended(k, 1)) FROM "+
-			"(SELECT DISTINCT k FROM unnest(ARRAY[?]::text[]) AS k ORDER BY k) AS keys", bun.List(keys))
-		if err != nil {
-			return nil, wrap(err, "lock incidents")
-		}
-	}
-	var incs []Incident
-	err := tx.forUpdate(tx.idb.NewSelect().Model(&incs).Where("group_key IN (?)", bun.List(keys)).
-		Where("status <> ?", IncidentClosed).Order("group_key")).Scan(ctx)
-	return incs, wrap(err, "read incidents")
-}
-
-// SaveIncidents stores incidents, new ones and changed ones.
-func (tx *Tx) SaveIncidents(ctx context.Context, incidents []Incident) error {
-	if len(incidents) == 0 {
-		return nil
-	}
-	_, err := tx.idb.NewInsert().Model(&incidents).On("CONFLICT (id) DO UPDATE").Exec(tx.ctx(ctx))
-	return taken(err, "save incidents", "Another incident of the same problem is not closed.")
-}

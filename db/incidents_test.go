@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -47,21 +48,24 @@ func TestIntake(t *testing.T) {
 		firing := newAlert("f2", at.Add(-time.Hour), "firing", inc.ID)
 		newest := newAlert("f2", at, "resolved", inc.ID)
 		run := newRun()
-		must(t, s.InTx(ctx, func(tx *db.Tx) error {
-			locked := value(tx.LockIntakes(ctx, []string{d.ID, "none"}))(t)
-			if outcome, known := locked[d.ID]; !known || len(outcome) != 0 || len(locked) != 1 {
-				t.Errorf("locked deliveries are %v", locked)
+		keys := db.IntakeKeys{
+			Deliveries: []string{d.ID, "none"}, Groups: []string{"web", "db1", "db1"}, Sources: []string{"alertmanager"},
+			Fingerprints: []string{"f1", "f2", "f3"}, Starts: []time.Time{at.Add(-time.Hour)},
+		}
+		must(t, s.TakeIn(ctx, keys, func(_ *db.Tx, met *db.IntakeState) (db.IntakeChanges, error) {
+			if outcome, known := met.Outcomes[d.ID]; !known || len(outcome) != 0 || len(met.Outcomes) != 1 {
+				t.Errorf("deliveries are %v", met.Outcomes)
 			}
-			if none := value(tx.IncidentsByGroup(ctx, []string{"web", "db1", "db1"}))(t); len(none) != 0 {
-				t.Errorf("incidents of an empty store: %v", none)
+			if len(met.Incidents)+len(met.Alerts)+len(met.Firing) != 0 {
+				t.Errorf("in an empty store there is %+v", met)
 			}
-			must(t, tx.SaveIncidents(ctx, []db.Incident{inc}))
-			must(t, tx.SaveAlerts(ctx, []db.Alert{old, last, firing, newest}))
-			must(t, tx.AddRuns(ctx, []db.Run{run}))
-			must(t, tx.AddRuns(ctx, nil))
-			return tx.FinishIntakes(ctx, map[string]json.RawMessage{d.ID: json.RawMessage(`{"alerts_created": 4}`)}, nil, nil, at)
+			return db.IntakeChanges{
+				Incidents: []db.Incident{inc}, Alerts: []db.Alert{old, last, firing, newest}, Runs: []db.Run{run},
+				Outcomes: map[string]json.RawMessage{d.ID: json.RawMessage(`{"b": 1,"a":2}`)}, At: at,
+			}, nil
 		}))
-		if got := value(s.Delivery(ctx, d.ID))(t); string(got.Intake) != `{"alerts_created": 4}` || got.IntakeAt != at || string(got.Body) != string(d.Body) {
+		value(s.Run(ctx, run.ID))(t)
+		if got := value(s.Delivery(ctx, d.ID))(t); string(got.Intake) != `{"b": 1,"a":2}` || got.IntakeAt != at || string(got.Body) != string(d.Body) {
 			t.Errorf("delivery is %+v", got)
 		}
 		if pending := value(s.PendingIntakes(ctx, at.Add(time.Second), 10))(t); len(pending) != 0 {
@@ -69,49 +73,73 @@ func TestIntake(t *testing.T) {
 		}
 
 		last.Status, last.Repeats, last.Labels = "firing", 3, map[string]string{"b": "2"}
-		must(t, s.InTx(ctx, func(tx *db.Tx) error {
+		must(t, s.TakeIn(ctx, keys, func(_ *db.Tx, met *db.IntakeState) (db.IntakeChanges, error) {
+			if string(met.Outcomes[d.ID]) != `{"b": 1,"a":2}` {
+				t.Errorf("the delivery was taken in as %s", met.Outcomes[d.ID])
+			}
 			got := ""
-			for _, a := range value(tx.AlertsByKey(ctx, "alertmanager", []string{"f1", "f2", "f3"}, []time.Time{at.Add(-time.Hour)}))(t) {
+			for _, a := range met.Alerts {
 				got += fmt.Sprintf("%s %s %v;", a.Fingerprint, a.Status, a.StartsAt.Equal(at))
 			}
 			if want := "f1 resolved false;f1 resolved true;f2 firing false;f2 resolved true;"; got != want {
-				t.Errorf("alerts by key: %s, want %s", got, want)
+				t.Errorf("alerts: %s, want %s", got, want)
 			}
-			if other := value(tx.AlertsByKey(ctx, "grafana", []string{"f1"}, nil))(t); len(other) != 0 {
-				t.Errorf("alerts of another source: %v", other)
+			if !reflect.DeepEqual(met.Incidents, []db.Incident{inc}) {
+				t.Errorf("incidents: %+v, want %+v", met.Incidents, inc)
 			}
-			found := value(tx.IncidentsByGroup(ctx, []string{"db1"}))(t)
-			if len(found) != 1 || found[0].ID != inc.ID {
-				t.Errorf("incidents by group: %v", found)
+			if f := met.Firing; len(f) != 1 || f[0].ID != firing.ID || f[0].IncidentID != inc.ID || f[0].Severity != firing.Severity {
+				t.Errorf("firing alerts: %+v", f)
 			}
-			found[0].Severity, found[0].Revision = db.SeverityCritical, 2
-			must(t, tx.SaveIncidents(ctx, found))
-			must(t, tx.SaveAlerts(ctx, []db.Alert{last}))
-			if alerts := value(tx.FiringByIncident(ctx, []string{inc.ID}))(t)[inc.ID]; len(alerts) != 2 || alerts[0].ID != last.ID {
-				t.Errorf("firing alerts: %+v", alerts)
-			}
-			return nil
+			changed := met.Incidents[0]
+			changed.Severity, changed.Revision = db.SeverityCritical, 2
+			return db.IntakeChanges{Incidents: []db.Incident{changed}, Alerts: []db.Alert{last}}, nil
 		}))
+		met(t, s, db.IntakeKeys{Groups: []string{"web"}, Sources: []string{"grafana"}, Fingerprints: []string{"f1"}}, 0, 0, 0)
+		met(t, s, db.IntakeKeys{Groups: []string{"db1"}, Sources: []string{"grafana", "alertmanager"}, Fingerprints: []string{"f1"}}, 1, 1, 2)
 		if got := value(s.Alert(ctx, last.ID))(t); got.Status != "firing" || got.Repeats != 3 || got.Labels["b"] != "2" || got.StartsAt != at {
 			t.Errorf("alert is %+v", got)
 		}
 		if n := len(value(s.AlertsByIncident(ctx, []string{inc.ID, "none"}))(t)[inc.ID]); n != 4 {
 			t.Errorf("%d alerts of the incident, want 4", n)
 		}
-		wantFault(t, "the same occurrence with another id", s.InTx(ctx, func(tx *db.Tx) error {
-			return tx.SaveAlerts(ctx, []db.Alert{newAlert("f1", at, "firing", "")})
-		}), fault.Conflict)
-		wantFault(t, "a second incident of a group", s.InTx(ctx, func(tx *db.Tx) error {
-			return tx.SaveIncidents(ctx, []db.Incident{newIncident("db1")})
-		}), fault.Conflict)
+		for name, c := range map[string]db.IntakeChanges{
+			"the same occurrence with another id": {Alerts: []db.Alert{newAlert("f1", at, "firing", "")}},
+			"a second incident of a group":        {Incidents: []db.Incident{newIncident("db1")}},
+		} {
+			other := newIncident("other")
+			c.Incidents = append(c.Incidents, other)
+			wantFault(t, name, s.TakeIn(ctx, keys, func(*db.Tx, *db.IntakeState) (db.IntakeChanges, error) { return c, nil }), fault.Conflict)
+			_, err := s.Incident(ctx, other.ID)
+			wantFault(t, name+", what came with it", err, fault.NotFound)
+		}
+		refused := fault.New(fault.Invalid, "no")
+		err := s.TakeIn(ctx, keys, func(*db.Tx, *db.IntakeState) (db.IntakeChanges, error) {
+			return db.IntakeChanges{Incidents: []db.Incident{newIncident("other")}}, refused
+		})
+		wantFault(t, "what fn refuses", err, fault.Invalid)
+		met(t, s, db.IntakeKeys{Groups: []string{"other"}}, 0, 0, 0) // and nothing is locked
 		run.ID, run.IdempotencyKey = "second", "key"
 		third := run
 		third.ID = "third"
-		err := s.InTx(ctx, func(tx *db.Tx) error { return tx.AddRuns(ctx, []db.Run{run, third}) })
+		err = s.InTx(ctx, func(tx *db.Tx) error {
+			must(t, tx.AddRuns(ctx, nil))
+			return tx.AddRuns(ctx, []db.Run{run, third})
+		})
 		if !errors.Is(err, db.ErrDuplicate) {
 			t.Errorf("two runs with one key: %v, want ErrDuplicate", err)
 		}
 	})
+}
+
+// met tells how much intakes of these keys meet.
+func met(t *testing.T, s *db.Store, keys db.IntakeKeys, incidents, alerts, firing int) {
+	t.Helper()
+	must(t, s.TakeIn(t.Context(), keys, func(_ *db.Tx, met *db.IntakeState) (none db.IntakeChanges, err error) {
+		if len(met.Incidents) != incidents || len(met.Alerts) != alerts || len(met.Firing) != firing {
+			t.Errorf("%+v: met %d incidents, %d alerts, %d that fire; want %d, %d, %d", keys, len(met.Incidents), len(met.Alerts), len(met.Firing), incidents, alerts, firing)
+		}
+		return none, nil
+	}))
 }
 
 func TestIntakesOfOneGroupMakeOneIncident(t *testing.T) {
@@ -120,18 +148,16 @@ func TestIntakesOfOneGroupMakeOneIncident(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 12 {
 			wg.Go(func() {
-				if err := s.InTx(t.Context(), func(tx *db.Tx) error {
-					found, err := tx.IncidentsByGroup(t.Context(), []string{"db1", "web"})
-					if err != nil {
-						return err
-					}
+				keys := db.IntakeKeys{Groups: []string{"db1", "web"}}
+				if err := s.TakeIn(t.Context(), keys, func(_ *db.Tx, met *db.IntakeState) (db.IntakeChanges, error) {
+					found := met.Incidents
 					if len(found) == 0 {
 						found = []db.Incident{newIncident("web"), newIncident("db1")}
 					}
 					for i := range found {
 						found[i].AlertCount++
 					}
-					return tx.SaveIncidents(t.Context(), found)
+					return db.IntakeChanges{Incidents: found}, nil
 				}); err != nil {
 					t.Error(err)
 				}
@@ -150,7 +176,7 @@ func TestUpdateIncident(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, s *db.Store) {
 		ctx := t.Context()
 		inc := newIncident("db1")
-		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, []db.Incident{inc}) }))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{inc}})
 		updated := value(s.UpdateIncident(ctx, inc.ID, func(i *db.Incident) (*db.IncidentAction, error) {
 			i.Status, i.AcknowledgedAt, i.AcknowledgedBy = db.IncidentAcknowledged, at, "ann"
 			return &db.IncidentAction{Kind: db.ActionAcknowledged, Actor: "ann", CreatedAt: at}, nil
@@ -178,12 +204,8 @@ func TestUpdateIncident(t *testing.T) {
 		if len(actions) != 1 || len(actions[inc.ID]) != 1 || actions[inc.ID][0].Actor != "ann" || actions[inc.ID][0].CreatedAt != at {
 			t.Errorf("actions are %+v, want the one of the change that was stored", actions)
 		}
-		must(t, s.InTx(ctx, func(tx *db.Tx) error {
-			if open := value(tx.IncidentsByGroup(ctx, []string{"db1"}))(t); len(open) != 0 {
-				t.Errorf("a closed incident is not found by its group: %v", open)
-			}
-			return tx.SaveIncidents(ctx, []db.Incident{newIncident("db1")})
-		}))
+		met(t, s, db.IntakeKeys{Groups: []string{"db1"}}, 0, 0, 0) // it is closed
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{newIncident("db1")}})
 	})
 }
 
@@ -195,10 +217,7 @@ func TestIncidentsAndAlertsAreFiltered(t *testing.T) {
 		other.Status, other.Severity, other.AlertName, other.Title, other.CreatedAt = db.IncidentResolved, db.SeverityCritical, "Down", "Web is down", at.Add(time.Hour)
 		alert, second := newAlert("f1", at, "firing", inc.ID), newAlert("f2", at, "resolved", other.ID)
 		second.Source, second.Severity, second.Name, second.Host, second.Summary = "grafana", db.SeverityInfo, "Down", "web", "no answer"
-		must(t, s.InTx(ctx, func(tx *db.Tx) error {
-			must(t, tx.SaveIncidents(ctx, []db.Incident{inc, other}))
-			return tx.SaveAlerts(ctx, []db.Alert{alert, second})
-		}))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{inc, other}, Alerts: []db.Alert{alert, second}})
 		for name, f := range map[string]db.IncidentFilter{
 			"status": {Status: []db.IncidentStatus{db.IncidentOpen, db.IncidentAcknowledged}}, "severity": {Severity: db.SeverityWarning},
 			"host": {Host: "db1"}, "alert name": {AlertName: "DiskFull"}, "search": {Search: "disk"},
@@ -253,7 +272,7 @@ func TestUrgentIncidents(t *testing.T) {
 			all = append(all, inc)
 		}
 		all[4].Status = db.IncidentAcknowledged
-		must(t, s.InTx(ctx, func(tx *db.Tx) error { return tx.SaveIncidents(ctx, all) }))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: all})
 		for limit, want := range map[int][]int{1: {3}, 3: {3, 1, 2}, 9: {3, 1, 2, 0}} {
 			var got []int
 			for _, inc := range value(s.UrgentIncidents(ctx, db.IncidentOpen, limit))(t) {

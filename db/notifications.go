@@ -2,6 +2,7 @@ package db
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -155,25 +156,41 @@ func (s *Store) AttemptsByNotification(ctx context.Context, ids []string) (map[s
 
 // IncidentState is where an incident is.
 type IncidentState struct {
-	Status     IncidentStatus `bun:"status"`
-	Occurrence int            `bun:"occurrence"`
+	Status     IncidentStatus
+	Occurrence int
 }
 
 // OtherNotifications returns where the incident of m is now and the other messages of the same occurrence that go
 // to the same place, the oldest first; without an incident, those of the same run.
-func (s *Store) OtherNotifications(ctx context.Context, m *NotificationMessage) (IncidentState, []NotificationMessage, error) {
-	var state IncidentState
-	var ms []NotificationMessage
-	q := s.read.NewSelect().Model(&ms).Where("channel = ?", m.Channel).Where("destination = ?", m.Destination).
-		Where("id <> ?", m.ID).Order("created_at", "id")
+func (s *Store) OtherNotifications(ctx context.Context, m *NotificationMessage) (state IncidentState, others []NotificationMessage, err error) {
 	if m.IncidentID == "" {
-		return state, ms, wrap(q.Where("run_id = ?", m.RunID).Scan(ctx), "read notifications")
+		err = s.read.NewSelect().Model(&others).Where("run_id = ?", m.RunID).Where("channel = ?", m.Channel).
+			Where("destination = ?", m.Destination).Where("id <> ?", m.ID).Order("created_at", "id").Scan(ctx)
+		return state, others, wrap(err, "read notifications")
 	}
-	if err := s.read.NewSelect().Model((*Incident)(nil)).Column("status", "occurrence").Where("id = ?", m.IncidentID).Scan(ctx, &state); err != nil {
-		return state, nil, found(err, "read incident", "There is no incident %s.", m.IncidentID)
+	var rows []struct {
+		NotificationMessage `bun:",extend"`
+		IncidentStatus      IncidentStatus `bun:"incident_status,scanonly"`
+		IncidentOccurrence  int            `bun:"incident_occurrence,scanonly"`
 	}
-	err := q.Where("incident_id = ?", m.IncidentID).Where("occurrence = ?", m.Occurrence).Scan(ctx)
-	return state, ms, wrap(err, "read notifications")
+	err = s.read.NewSelect().Model(&rows).ModelTableExpr("incidents AS inc").
+		ColumnExpr("?TableColumns").ColumnExpr("inc.status AS incident_status").ColumnExpr("inc.occurrence AS incident_occurrence").
+		Join("LEFT JOIN notification_messages AS nm ON nm.incident_id = inc.id AND nm.occurrence = ? AND nm.channel = ? AND nm.destination = ? AND nm.id <> ?",
+			m.Occurrence, m.Channel, m.Destination, m.ID).
+		Where("inc.id = ?", m.IncidentID).Order("nm.created_at", "nm.id").Scan(ctx)
+	if err == nil && len(rows) == 0 {
+		err = sql.ErrNoRows
+	}
+	if err != nil {
+		return state, nil, found(err, "read notifications", "There is no incident %s.", m.IncidentID)
+	}
+	for _, r := range rows {
+		state = IncidentState{r.IncidentStatus, r.IncidentOccurrence}
+		if r.ID != "" { // there is one
+			others = append(others, r.NotificationMessage)
+		}
+	}
+	return state, others, nil
 }
 
 // writeNotifications returns what stores messages, attempts and channel states of run writes; of a row that is

@@ -78,7 +78,7 @@ func TestNotificationLists(t *testing.T) {
 	dbtest.Each(t, func(t *testing.T, s *db.Store) {
 		run := startedRun(t, s)
 		inc := db.Incident{ID: "incident-1", GroupKey: "g", Status: db.IncidentResolved, Severity: db.SeverityInfo, Occurrence: 2, StartedAt: at, CreatedAt: at, UpdatedAt: at}
-		must(t, s.InTx(t.Context(), func(tx *db.Tx) error { return tx.SaveIncidents(t.Context(), []db.Incident{inc}) }))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{inc}})
 		var all []db.NotificationMessage
 		for i := range 6 {
 			m := newNotification(run, fmt.Sprint("n", i))

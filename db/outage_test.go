@@ -77,6 +77,23 @@ func TestAnAcceptanceOutlivesItsConnection(t *testing.T) {
 	}
 }
 
+func TestAnIntakeThatLosesItsConnectionLocksNothing(t *testing.T) {
+	t.Parallel()
+	p := newProxy(t, dbtest.Postgres(t))
+	s := dbtest.Open(t, db.Options{URL: p.url})
+	inc := newIncident("db1")
+	keys := db.IntakeKeys{Groups: []string{inc.GroupKey}}
+	err := s.TakeIn(t.Context(), keys, func(*db.Tx, *db.IntakeState) (db.IntakeChanges, error) {
+		p.down() // between what is read and what is written
+		p.up()
+		return db.IntakeChanges{Incidents: []db.Incident{inc}}, nil
+	})
+	if !db.IsDown(err) {
+		t.Errorf("the intake: %v, want that the database does not answer", err)
+	}
+	met(t, s, keys, 0, 0, 0)
+}
+
 func TestCloseWhileDown(t *testing.T) {
 	t.Parallel()
 	dbtest.EachURL(t, func(t *testing.T, url string) {

@@ -76,15 +76,10 @@ func TestRetentionDeletesWhatIsOld(t *testing.T) {
 		resolved.Status, closed.Status = db.IncidentResolved, db.IncidentClosed
 		firing := newAlert("f", at, "firing", closed.ID)
 		gone, lone := newAlert("g", at, "resolved", resolved.ID), newAlert("l", at, "resolved", "")
-		must(t, s.InTx(t.Context(), func(tx *db.Tx) error {
-			for _, i := range []*db.Incident{&open, &resolved, &closed} {
-				i.CreatedAt, i.UpdatedAt = at, at
-			}
-			if err := tx.SaveIncidents(t.Context(), []db.Incident{open, resolved, closed}); err != nil {
-				return err
-			}
-			return tx.SaveAlerts(t.Context(), []db.Alert{firing, gone, lone})
-		}))
+		for _, i := range []*db.Incident{&open, &resolved, &closed} {
+			i.CreatedAt, i.UpdatedAt = at, at
+		}
+		dbtest.TakeIn(t, s, db.IntakeChanges{Incidents: []db.Incident{open, resolved, closed}, Alerts: []db.Alert{firing, gone, lone}})
 		value(s.UpdateIncident(t.Context(), resolved.ID, func(*db.Incident) (*db.IncidentAction, error) {
 			return &db.IncidentAction{ID: "action", IncidentID: resolved.ID, Kind: "note", CreatedAt: at}, nil
 		}))(t)
@@ -104,10 +99,9 @@ func TestRetentionDeletesWhatIsOld(t *testing.T) {
 			must(t, s.WriteRun(db.RunWrite{RunID: run.ID, Messages: []db.NotificationMessage{m}, Attempts: []db.NotificationAttempt{a}}).Wait(t.Context()))
 			return m.ID
 		}
-		must(t, s.InTx(t.Context(), func(tx *db.Tx) error {
-			d := db.Decision{ID: "decision", DeliveryID: deleted[0].DeliveryID, Change: "created", Outcome: db.DecisionStarted, CreatedAt: at}
-			return tx.FinishIntakes(t.Context(), nil, []db.Decision{d}, nil, at)
-		}))
+		dbtest.TakeIn(t, s, db.IntakeChanges{Decisions: []db.Decision{
+			{ID: "decision", DeliveryID: deleted[0].DeliveryID, Change: "created", Outcome: db.DecisionStarted, CreatedAt: at},
+		}})
 		untold := []string{told(deleted[0], db.NotificationSent), told(deleted[2], db.NotificationDead)}
 		needed := []string{told(deleted[1], db.NotificationPending), told(kept[3], db.NotificationSent)}
 		kept = append(kept, history(t, s, old, db.RunPending, ""), history(t, s, old, db.RunRunning, ""), history(t, s, young, db.RunCompleted, ""))

@@ -5,8 +5,12 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 )
@@ -24,6 +28,7 @@ type Tx struct {
 	base context.Context
 
 	implicit bool // there is no BEGIN: what is written goes in one text
+	begins   bool // BEGIN goes with what is read first, COMMIT with what is written
 }
 
 // errFence says that a text was refused because of an epoch; which one is found out in an explicit transaction.
@@ -110,6 +115,25 @@ func (s *Store) postgresTx(ctx context.Context, tx *Tx, fn func(*Tx) error) erro
 	})
 }
 
+// inTwoTexts is InTx on PostgreSQL for an fn that reads by tx.scan, does what it likes, and writes all by one tx.exec
+// at its end: BEGIN and COMMIT go with them.
+func (s *Store) inTwoTexts(ctx context.Context, fn func(*Tx) error) error {
+	conn, err := s.write.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	committed := false
+	defer func() {
+		if !committed {
+			_, _ = conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+		}
+	}()
+	err = fn(&Tx{store: s, idb: conn, begins: true})
+	committed = err == nil
+	return err
+}
+
 // sqliteTx speaks BEGIN and COMMIT itself: database/sql would give a connection whose COMMIT failed back to the
 // pool with the transaction still open.
 func (s *Store) sqliteTx(tx *Tx, units []*unit) error {
@@ -180,27 +204,108 @@ func (tx *Tx) forUpdate(q *bun.SelectQuery) *bun.SelectQuery {
 // exec renders queries into one text, which PostgreSQL takes in one round trip. SQLite, which needs none, would
 // read the first query of such a text twice.
 func (tx *Tx) exec(ctx context.Context, queries ...schema.QueryAppender) error {
-	var b []byte
-	flush := func() error {
-		if len(b) == 0 {
-			return nil
+	if !tx.store.isSQLite() {
+		if tx.begins {
+			queries = append(queries, tx.idb.NewRaw("COMMIT"))
 		}
-		_, err := tx.idb.ExecContext(ctx, string(b))
-		b = b[:0]
+		text, err := tx.store.together(queries)
+		if err != nil || text == "" {
+			return err
+		}
+		_, err = tx.idb.ExecContext(ctx, text)
 		return err
 	}
 	for _, q := range queries {
-		if tx.store.isSQLite() {
-			if err := flush(); err != nil {
-				return err
-			}
-		} else if len(b) > 0 {
-			b = append(b, ";\n"...)
+		text, err := tx.store.together([]schema.QueryAppender{q})
+		if err != nil {
+			return err
 		}
-		var err error
-		if b, err = q.AppendQuery(tx.store.write.QueryGen(), b); err != nil {
+		if _, err := tx.idb.ExecContext(ctx, text); err != nil {
 			return err
 		}
 	}
-	return flush()
+	return nil
+}
+
+// scan begins the transaction and reads the rows of each SELECT into its model, a list of records. PostgreSQL gets
+// one text; each query in it sees what was committed before its turn, so also while an earlier one waited for a lock.
+func (tx *Tx) scan(ctx context.Context, queries ...schema.QueryAppender) error {
+	if tx.store.isSQLite() {
+		for _, q := range queries {
+			if err := q.(*bun.SelectQuery).Scan(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	text, err := tx.store.together(append([]schema.QueryAppender{tx.idb.NewRaw("BEGIN")}, queries...))
+	if err != nil {
+		return err
+	}
+	event := &bun.QueryEvent{Query: text, StartTime: time.Now()}
+	defer tx.store.hook.AfterQuery(tx.store.hook.BeforeQuery(ctx, event), event)
+	return tx.idb.(bun.Conn).Raw(func(c any) error {
+		conn := c.(*stdlib.Conn).Conn()
+		results := conn.PgConn().Exec(ctx, text)
+		results.NextResult() // of BEGIN
+		var err error
+		for _, q := range queries {
+			if !results.NextResult() || err != nil {
+				break
+			}
+			result := results.ResultReader()
+			if q, ok := q.(*bun.SelectQuery); ok {
+				err = tx.store.scanText(conn.TypeMap(), result, q.GetModel().Value())
+			}
+			_, _ = result.Close() // an error of it is the text's
+		}
+		return errors.Join(err, results.Close())
+	})
+}
+
+// scanText appends the rows of a result in text format to a list of records.
+func (s *Store) scanText(types *pgtype.Map, result *pgconn.ResultReader, list any) error {
+	records := reflect.ValueOf(list).Elem()
+	table, columns := s.write.Table(records.Type().Elem()), result.FieldDescriptions()
+	for result.NextRow() {
+		record := reflect.New(records.Type().Elem()).Elem()
+		for i, text := range result.Values() {
+			field, err := table.Field(columns[i].Name)
+			if err != nil {
+				return err
+			}
+			var value any
+			switch {
+			case text == nil:
+			case columns[i].DataTypeOID == pgtype.TimestamptzOID:
+				var at time.Time
+				if err := types.Scan(pgtype.TimestamptzOID, pgtype.TextFormatCode, text, &at); err != nil {
+					return err
+				}
+				value = at
+			default:
+				value = string(text)
+			}
+			if err := field.ScanValue(record, value); err != nil {
+				return err
+			}
+		}
+		records.Set(reflect.Append(records, record))
+	}
+	return nil
+}
+
+// together renders queries into one text.
+func (s *Store) together(queries []schema.QueryAppender) (string, error) {
+	var b []byte
+	for i, q := range queries {
+		if i > 0 {
+			b = append(b, ";\n"...)
+		}
+		var err error
+		if b, err = q.AppendQuery(s.write.QueryGen(), b); err != nil {
+			return "", err
+		}
+	}
+	return string(b), nil
 }

@@ -63,9 +63,7 @@ func TestWatchChanges(t *testing.T) {
 		seen := until(live, "the end of a run", ended(first.RunID))
 
 		inc := db.Incident{ID: "i", GroupKey: "g", Status: db.IncidentOpen, Severity: db.SeverityInfo, StartedAt: now, CreatedAt: now, UpdatedAt: now}
-		if err := works.store.InTx(t.Context(), func(tx *db.Tx) error { return tx.SaveIncidents(t.Context(), []db.Incident{inc}) }); err != nil {
-			t.Fatal(err)
-		}
+		dbtest.TakeIn(t, works.store, db.IntakeChanges{Incidents: []db.Incident{inc}})
 		if _, err := works.AcknowledgeIncident(t.Context(), "i", "ann"); err != nil {
 			t.Fatal(err)
 		}

@@ -197,13 +197,8 @@ func (s *dryServices) Intake(ctx context.Context, run RunInfo, payload any, driv
 		}
 	}
 	out := intakeOutcome{Source: p.source}
-	err := inner.e.store.InTx(ctx, func(tx *db.Tx) error {
-		state, err := readIntakeState(ctx, tx, []*intakeJob{{parsed: p}})
-		if err != nil {
-			return err
-		}
-		out = intakeOutcome{Source: p.source} // fn may run twice
-		return out.apply(state, newID(), p, now(), inner.e.o.PublicURL)
+	err := inner.e.store.TakeIn(ctx, intakeKeys([]*intakeJob{{parsed: p}}), func(_ *db.Tx, met *db.IntakeState) (none db.IntakeChanges, err error) {
+		return none, out.apply(newIntakeState(met), newID(), p, now(), inner.e.o.PublicURL)
 	})
 	if err != nil {
 		return IntakeResult{}, err

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -25,71 +24,53 @@ type intakeState struct {
 	saved     map[string]*db.Alert              // by id, to be saved
 }
 
-// readIntakeState reads and locks. Incidents first: their lock keeps two deliveries about the same
-// problem apart, in whichever process they are.
-func readIntakeState(ctx context.Context, tx *db.Tx, jobs []*intakeJob) (*intakeState, error) {
+// intakeKeys are what the deliveries are about.
+func intakeKeys(jobs []*intakeJob) (keys db.IntakeKeys) {
+	for _, j := range jobs {
+		keys.Deliveries = append(keys.Deliveries, j.delivery)
+		keys.Sources = append(keys.Sources, j.parsed.source)
+		for i := range j.parsed.batch.Alerts {
+			a := &j.parsed.batch.Alerts[i]
+			keys.Starts = append(keys.Starts, a.StartsAt)
+			keys.Groups = append(keys.Groups, groupKey(a))
+			keys.Fingerprints = append(keys.Fingerprints, a.Fingerprint)
+		}
+	}
+	keys.Sources, keys.Groups, keys.Fingerprints = unique(keys.Sources), unique(keys.Groups), unique(keys.Fingerprints)
+	return keys
+}
+
+func newIntakeState(met *db.IntakeState) *intakeState {
 	st := &intakeState{
 		incidents: map[string]*db.Incident{}, firing: map[string]map[string]db.Severity{}, known: map[string][]*db.Alert{},
 		changed: map[string]*db.Incident{}, saved: map[string]*db.Alert{},
 	}
-	var groups []string
-	fingerprints := map[string][]string{}
-	var starts []time.Time
-	for _, j := range jobs {
-		for i := range j.parsed.batch.Alerts {
-			a := &j.parsed.batch.Alerts[i]
-			starts = append(starts, a.StartsAt)
-			groups = append(groups, groupKey(a))
-			fingerprints[j.parsed.source] = append(fingerprints[j.parsed.source], a.Fingerprint)
-		}
+	for i := range met.Incidents {
+		st.incidents[met.Incidents[i].GroupKey] = &met.Incidents[i]
 	}
-	incidents, err := tx.IncidentsByGroup(ctx, unique(groups))
-	if err != nil {
-		return nil, err
-	}
-	var ids []string
-	for i := range incidents {
-		st.incidents[incidents[i].GroupKey] = &incidents[i]
-		ids = append(ids, incidents[i].ID)
-	}
-	if len(ids) > 0 {
-		firing, err := tx.FiringByIncident(ctx, ids)
-		if err != nil {
-			return nil, err
+	for _, a := range met.Firing {
+		if st.firing[a.IncidentID] == nil {
+			st.firing[a.IncidentID] = map[string]db.Severity{}
 		}
-		for id, alerts := range firing {
-			st.firing[id] = map[string]db.Severity{}
-			for _, a := range alerts {
-				st.firing[id][a.ID] = a.Severity
-			}
-		}
+		st.firing[a.IncidentID][a.ID] = a.Severity
 	}
-	for source, list := range fingerprints {
-		stored, err := tx.AlertsByKey(ctx, source, unique(list), starts)
-		if err != nil {
-			return nil, err
-		}
-		for i := range stored {
-			key := source + "/" + stored[i].Fingerprint
-			st.known[key] = append(st.known[key], &stored[i])
-		}
+	for i := range met.Alerts {
+		a := &met.Alerts[i]
+		key := a.Source + "/" + a.Fingerprint
+		st.known[key] = append(st.known[key], a)
 	}
-	return st, nil
+	return st
 }
 
-func (st *intakeState) save(ctx context.Context, tx *db.Tx) error {
-	incidents := make([]db.Incident, 0, len(st.changed))
+// toSave is what has changed, in the order of the ids.
+func (st *intakeState) toSave() (incidents []db.Incident, saved []db.Alert) {
 	for _, id := range slices.Sorted(maps.Keys(st.changed)) {
 		incidents = append(incidents, *st.changed[id])
 	}
-	if err := tx.SaveIncidents(ctx, incidents); err != nil {
-		return err
-	}
-	records := make([]db.Alert, 0, len(st.saved))
 	for _, id := range slices.Sorted(maps.Keys(st.saved)) {
-		records = append(records, *st.saved[id])
+		saved = append(saved, *st.saved[id])
 	}
-	return tx.SaveAlerts(ctx, records)
+	return incidents, saved
 }
 
 // apply brings alerts and incidents up to what the delivery says.

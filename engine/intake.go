@@ -177,86 +177,69 @@ func (e *Engine) takeBatchIn(ctx context.Context, batch []*intakeJob) error {
 			return err
 		}
 	}
-	var decisions []db.Decision
-	err := e.store.InTx(ctx, func(tx *db.Tx) error {
-		ids := make([]string, len(batch))
-		for i, j := range batch {
-			ids[i] = j.delivery
-		}
-		earlier, err := tx.LockIntakes(ctx, ids)
-		if err != nil {
-			return err
-		}
-		now := now()
+	changes := db.IntakeChanges{}
+	err := e.store.TakeIn(ctx, intakeKeys(batch), func(tx *db.Tx, met *db.IntakeState) (db.IntakeChanges, error) {
+		changes = db.IntakeChanges{Outcomes: map[string]json.RawMessage{}, At: now()}
 		// What came first is taken in first; between batches the time at which it was heard decides.
 		slices.SortStableFunc(batch, func(a, b *intakeJob) int { return a.parsed.heard.Compare(b.parsed.heard) })
 		var fresh []*intakeJob
 		for _, j := range batch {
-			raw, known := earlier[j.delivery]
+			raw, known := met.Outcomes[j.delivery]
 			switch {
 			case !known:
-				return fault.New(fault.NotFound, "There is no delivery %s.", j.delivery)
+				return changes, fault.New(fault.NotFound, "There is no delivery %s.", j.delivery)
 			case len(raw) > 0:
 				if err := json.Unmarshal(raw, &j.out); err != nil {
-					return err
+					return changes, err
 				}
 			default:
 				fresh = append(fresh, j)
 			}
 		}
-		if len(fresh) == 0 {
-			return nil
-		}
-		state, err := readIntakeState(ctx, tx, fresh)
-		if err != nil {
-			return err
-		}
-		outcomes := map[string]json.RawMessage{}
+		state := newIntakeState(met)
 		var routed []*intakeJob
-		var runs []db.Run
 		for _, j := range fresh {
-			if raw, twice := outcomes[j.delivery]; twice { // two nodes take the same delivery in
+			if raw, twice := changes.Outcomes[j.delivery]; twice { // two nodes take the same delivery in
 				if err := json.Unmarshal(raw, &j.out); err != nil {
-					return err
+					return changes, err
 				}
 				continue
 			}
 			j.out, j.starts = intakeOutcome{Source: j.parsed.source, Routed: j.run == nil}, nil
-			if err := j.out.apply(state, j.delivery, j.parsed, now, e.o.PublicURL); err != nil {
-				return err
+			err := j.out.apply(state, j.delivery, j.parsed, changes.At, e.o.PublicURL)
+			if err != nil {
+				return changes, err
 			}
 			if j.run == nil {
 				routed = append(routed, j)
 			} else {
-				decisions = append(decisions, j.follow(now)...)
+				changes.Decisions = append(changes.Decisions, j.follow(changes.At)...)
 			}
-			if outcomes[j.delivery], err = json.Marshal(j.out); err != nil {
-				return err
+			if changes.Outcomes[j.delivery], err = json.Marshal(j.out); err != nil {
+				return changes, err
 			}
 		}
 		worked, err := tx.RoutedTo(ctx, endings(routed))
 		if err != nil {
-			return err
+			return changes, err
 		}
 		for _, j := range routed {
 			if j.to != nil {
-				decisions = append(decisions, j.send(now)...)
+				changes.Decisions = append(changes.Decisions, j.send(changes.At)...)
 				continue
 			}
-			decisions = append(decisions, j.route(ctx, routes, worked, now)...)
+			changes.Decisions = append(changes.Decisions, j.route(ctx, routes, worked, changes.At)...)
 		}
 		for _, j := range fresh {
 			for _, s := range j.starts {
-				runs = append(runs, s.run)
+				changes.Runs = append(changes.Runs, s.run)
 			}
 		}
-		if err := state.save(ctx, tx); err != nil {
-			return err
-		}
-		return tx.FinishIntakes(ctx, outcomes, decisions, runs, now)
+		changes.Incidents, changes.Alerts = state.toSave()
+		return changes, nil
 	})
 	if err == nil {
-		for _, d := range decisions {
+		for _, d := range changes.Decisions {
 			e.decided.add(string(d.Outcome), 1)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"penstock/db"
+	"penstock/db/dbtest"
 )
 
 // TestStatements counts the SQL statements of lists with everything below them: as many for a full page as
@@ -116,15 +117,8 @@ func fill(t testing.TB, s *stack, n int) {
 			ID: "alert-" + inc.ID, Source: "test", Fingerprint: inc.ID, StartsAt: at, Name: "n", Status: "firing", Severity: db.SeverityInfo,
 			IncidentID: inc.ID, CreatedAt: at, UpdatedAt: at,
 		}
-		err := s.store.InTx(ctx, func(tx *db.Tx) error {
-			if err := tx.SaveIncidents(ctx, []db.Incident{inc}); err != nil {
-				return err
-			}
-			return tx.SaveAlerts(ctx, []db.Alert{alert})
-		})
-		if err == nil {
-			_, err = s.engine.NoteIncident(ctx, inc.ID, "a note", "test")
-		}
+		dbtest.TakeIn(t, s.store, db.IntakeChanges{Incidents: []db.Incident{inc}, Alerts: []db.Alert{alert}})
+		_, err := s.engine.NoteIncident(ctx, inc.ID, "a note", "test")
 		var runs []db.Run
 		for k := range 3 {
 			run := db.Run{

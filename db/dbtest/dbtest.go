@@ -66,6 +66,15 @@ func Open(t testing.TB, o db.Options) *db.Store {
 	return s
 }
 
+// TakeIn stores what an intake would.
+func TakeIn(t testing.TB, s *db.Store, c db.IntakeChanges) {
+	t.Helper()
+	err := s.TakeIn(t.Context(), db.IntakeKeys{}, func(*db.Tx, *db.IntakeState) (db.IntakeChanges, error) { return c, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Counter counts statements: give its OnQuery to db.Options.
 type Counter struct{ n atomic.Int64 }
 
