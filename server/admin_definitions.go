@@ -30,13 +30,13 @@ func (s *Server) definitionNew(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		page.Name, page.Description, page.Config = def.Name+"-copy", def.Description, pretty(def.Config)
+		page.Name, page.Description, page.Tags, page.Config = def.Name+"-copy", def.Description, tagsText(def.Tags), pretty(def.Config)
 		if !isAdmin(r) {
 			page.Secrets = secretsIn(def.Config)
 		}
 		return s.definitionRender(w, r, http.StatusOK, page)
 	}
-	page.Preset = cmp.Or(q.Get("preset"), firstPreset(s.presets))
+	page.Preset, page.Chosen = cmp.Or(q.Get("preset"), firstPreset(s.presets)), q.Get("preset") != ""
 	for _, preset := range s.presets {
 		if preset.Name == page.Preset {
 			page.Config = pretty(preset.Config)
@@ -89,7 +89,7 @@ func (s *Server) definitionStore(w http.ResponseWriter, r *http.Request, page vi
 	}
 	page.Page = s.frame(w, r, "definitions", cmp.Or(page.Name, "New definition"))
 	page.CanEdit, page.Changed = true, true
-	page.Description, page.Active, page.Config, page.Message = field(r, "description"), r.PostFormValue("active") == "yes", field(r, "config"), field(r, "message")
+	page.Description, page.Tags, page.Active, page.Config, page.Message = field(r, "description"), field(r, "tags"), r.PostFormValue("active") == "yes", field(r, "config"), field(r, "message")
 	in := engine.DefinitionInput{
 		Description: &page.Description, Config: json.RawMessage(page.Config), IsActive: &page.Active, Message: page.Message,
 		MustCreate: page.New, MustExist: !page.New, Actor: actor(r), Admin: isAdmin(r),
@@ -104,7 +104,11 @@ func (s *Server) definitionStore(w http.ResponseWriter, r *http.Request, page vi
 		page.Version, in.ExpectedVersion = version, &version
 	}
 	in.Name = page.Name
-	def, created, _, err := s.engine.SaveDefinition(r.Context(), in)
+	var def *db.PipelineDefinition
+	created, err := false, s.changedTags(r, page, &in)
+	if err == nil {
+		def, created, _, err = s.engine.SaveDefinition(r.Context(), in)
+	}
 	if err == nil {
 		flash := "saved"
 		if created {
@@ -133,6 +137,25 @@ func (s *Server) definitionStore(w http.ResponseWriter, r *http.Request, page vi
 	return s.definitionRender(w, r, status(f.Code), page)
 }
 
+// changedTags reads the tags that were written, if they are not those that are stored.
+func (s *Server) changedTags(r *http.Request, page views.DefinitionPage, in *engine.DefinitionInput) error {
+	if !r.PostForm.Has("tags") {
+		return nil
+	}
+	if !page.New {
+		def, err := s.store.Definition(r.Context(), page.Name)
+		if err != nil {
+			return err
+		}
+		if page.Tags == tagsText(def.Tags) {
+			return nil
+		}
+	}
+	tags, err := tagsFrom(page.Tags)
+	in.Tags = tags
+	return err
+}
+
 // conflict is what is stored now, after somebody else saved it.
 func (s *Server) conflict(r *http.Request, name string) (*views.Conflict, error) {
 	def, err := s.store.Definition(r.Context(), name)
@@ -153,7 +176,7 @@ func (s *Server) definitionPage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	page := views.DefinitionPage{
-		Page: s.frame(w, r, "definitions", def.Name), Name: def.Name, Description: def.Description, Active: def.IsActive,
+		Page: s.frame(w, r, "definitions", def.Name), Name: def.Name, Description: def.Description, Tags: tagsText(def.Tags), Active: def.IsActive,
 		Version: def.Version, Config: pretty(def.Config), CanEdit: may(r, "POST /admin/definitions/{name}/"),
 	}
 	if text := r.URL.Query().Get("version"); text != "" {

@@ -137,7 +137,7 @@ func (s *Server) editor(r *http.Request, name, definitionID, config string) (*vi
 	if err != nil {
 		return nil, err
 	}
-	e := &views.Editor{Name: name, Draft: d, DryRun: may(r, "POST /admin/dry-run"), Channels: []views.EditorChannel{}, Definitions: []string{}, Samples: []views.EditorSample{}}
+	e := &views.Editor{Name: name, User: actor(r), Draft: d, DryRun: may(r, "POST /admin/dry-run"), Channels: []views.EditorChannel{}, Definitions: []string{}, Samples: []views.EditorSample{}}
 	for _, t := range s.engine.NodeTypes() {
 		e.Types = append(e.Types, views.EditorType{Name: t.Name, Icon: views.NodeIcon(t.Name)})
 	}

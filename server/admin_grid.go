@@ -68,3 +68,32 @@ func tagOf(text string) (map[string]string, error) {
 	}
 	return map[string]string{name: value}, nil
 }
+
+// tagsText is tags as a person writes them: name:value, name:value.
+func tagsText(tags map[string]string) string {
+	var parts []string
+	for _, t := range sortedTags(tags) {
+		parts = append(parts, t.Name+":"+t.Value)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// tagsFrom reads [tagsText].
+func tagsFrom(text string) (map[string]string, error) {
+	tags := map[string]string{}
+	for part := range strings.SplitSeq(text, ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(part, ":")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if !ok || name == "" || value == "" {
+			return nil, fault.New(fault.Invalid, "The tag %q is not of the form name:value. Commas separate tags.", part)
+		}
+		if _, twice := tags[name]; twice {
+			return nil, fault.New(fault.Invalid, "The tag %q is there twice.", name)
+		}
+		tags[name] = value
+	}
+	return tags, nil
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -201,12 +202,23 @@ func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	filter := db.DefinitionFilter{Search: page.Query, Tags: tags, Page: pageOf(r)}
+	for _, state := range []views.Option{{Label: "All"}, {Value: "active", Label: "Active"}, {Value: "inactive", Label: "Inactive"}} {
+		counted := db.DefinitionFilter{}
+		if state.Value != "" {
+			counted.Active = new(state.Value == "active")
+		}
+		count, err := s.store.CountDefinitions(r.Context(), counted)
+		if err != nil {
+			return err
+		}
+		page.Tabs = append(page.Tabs, views.Tab{URL: definitionsURL(q, "state", state.Value), Text: state.Label, Count: count, Current: state.Value == page.State})
+	}
+	page.Untagged = definitionsURL(q, "tag", "")
 	if page.State != "" {
 		if page.State != "active" && page.State != "inactive" {
 			return fault.New(fault.Invalid, "state=%q is none of active, inactive.", page.State)
 		}
-		active := page.State == "active"
-		filter.Active = &active
+		filter.Active = new(page.State == "active")
 	}
 	list, err := s.store.Definitions(r.Context(), filter)
 	if err != nil {
@@ -222,6 +234,24 @@ func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Pager, page.Filtered = pagerOf(r, list), page.Query+page.State+page.Tag != ""
 	return s.render(w, r, http.StatusOK, views.Definitions(page), views.ResultsFragment)
+}
+
+// definitionsURL is the list with its filters, one of them changed.
+func definitionsURL(q url.Values, name, value string) string {
+	kept := url.Values{}
+	for _, filter := range []string{"q", "state", "tag"} {
+		v := q.Get(filter)
+		if filter == name {
+			v = value
+		}
+		if v != "" {
+			kept.Set(filter, v)
+		}
+	}
+	if len(kept) == 0 {
+		return "/admin/definitions"
+	}
+	return "/admin/definitions?" + kept.Encode()
 }
 
 func sortedTags(tags map[string]string) []views.Tag {

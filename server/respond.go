@@ -126,12 +126,16 @@ func (s *Server) errorPage(w http.ResponseWriter, r *http.Request, code int, f *
 	if f.Code == fault.Internal {
 		message = "Something went wrong here. Tell your administrator this request id: " + requestID(r.Context())
 	}
+	title := http.StatusText(code)
+	if code == http.StatusUnauthorized && r.Method == http.MethodPost && r.Header.Get("Authorization") == "" {
+		title, message = "You are signed out", "Nothing was saved. Sign in in another tab, then load this page again: what you sent is sent once more."
+	}
 	if _, known := auth.From(r.Context()); !known && (code == http.StatusNotFound || code == http.StatusMethodNotAllowed) { // no route asked who it is
 		if p, err := s.auth.Request(r); err == nil {
 			r = r.WithContext(auth.With(r.Context(), p))
 		}
 	}
-	page := views.Page{Title: http.StatusText(code)}
+	page := views.Page{Title: title}
 	if may(r, "GET /admin/") {
 		section, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/admin/"), "/")
 		page = s.frame(w, r, section, page.Title)

@@ -9,6 +9,7 @@ import (
 // Editor is what the script of the definition editor begins with. It is JSON in the page.
 type Editor struct {
 	Name        string          `json:"name"` // "" for a new definition
+	User        string          `json:"user"` // who edits
 	Types       []EditorType    `json:"types"`
 	Channels    []EditorChannel `json:"channels"`
 	Definitions []string        `json:"definitions"` // others, that a node can run

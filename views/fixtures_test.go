@@ -187,7 +187,7 @@ func pages() map[string]templ.Component {
 		"delivery":          views.Delivery(delivery),
 		"delivery-gone":     views.Delivery(views.DeliveryPage{Page: frame("incidents", "Delivery"), DeliveryRow: views.DeliveryRow{ID: "del-2", Status: "no_alerts", Error: hostile, ReceivedAt: at}, Why: views.Why{Answer: "It was refused and kept."}}),
 		"notifications":     views.Notifications(views.NotificationsPage{Page: frame("runs", "Notifications"), Rows: []views.Notification{message}, Channels: []views.Option{{Label: "Any channel"}}}),
-		"definitions":       views.Definitions(views.DefinitionsPage{Page: frame("definitions", "Definitions"), Tag: hostile, Filtered: true, CanEdit: true, CanRun: true, Rows: []views.DefinitionRow{{Name: "disk", Description: hostile, Active: true, Version: 3, Nodes: 4, Tags: []views.Tag{{Name: "team", Value: "db"}}, UpdatedAt: at, Recent: runRows}, {Name: "old", Nodes: 1, UpdatedAt: at}}}),
+		"definitions":       views.Definitions(views.DefinitionsPage{Page: frame("definitions", "Definitions"), Tag: hostile, Untagged: "/admin/definitions", Tabs: []views.Tab{{URL: "/admin/definitions", Text: "All", Count: 2, Current: true}}, Filtered: true, CanEdit: true, CanRun: true, Rows: []views.DefinitionRow{{Name: "disk", Description: hostile, Active: true, Version: 3, Nodes: 4, Tags: []views.Tag{{Name: "team", Value: "db"}}, UpdatedAt: at, Recent: runRows}, {Name: "old", Nodes: 1, UpdatedAt: at}}}),
 		"definition":        views.Definition(definition),
 		"definition-new":    views.Definition(created),
 		"conflict":          views.Definition(conflict),

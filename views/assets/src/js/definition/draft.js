@@ -30,8 +30,6 @@ export class Draft extends EventTarget {
 
   get text() { return this.view.state.doc.toString() }
   get nodes() { return Array.isArray(this.doc?.nodes) ? this.doc.nodes.filter(node => node && typeof node === "object") : [] }
-  get broken() { return this.doc === undefined }
-
   // changed is told by the view after every change of the text, whoever made it.
   changed() {
     this.#read()
@@ -42,9 +40,13 @@ export class Draft extends EventTarget {
     this.quick = false
   }
 
+  // What cannot be read leaves the document as it was last readable, for the graph and the list to show.
   #read() {
     const value = read(this.text)
-    this.doc = value !== null && typeof value === "object" && !Array.isArray(value) ? value : undefined
+    this.broken = value === null || typeof value !== "object" || Array.isArray(value)
+    if (this.broken) return
+    this.doc = value
+    this.ways = undefined
   }
 
   emit(name) { this.dispatchEvent(new Event(name)) }
@@ -83,7 +85,9 @@ export class Draft extends EventTarget {
   }
 
   // edges of the document as it is written: [{from, to, label, path}], path below the document.
-  edges() {
+  edges() { return this.ways ??= this.#edges() }
+
+  #edges() {
     const edges = []
     this.doc?.nodes?.forEach?.((node, i) => {
       if (!node || typeof node !== "object") return
@@ -250,20 +254,33 @@ export class Draft extends EventTarget {
         const answer = await post("/admin/draft", { name: this.name, config: text, width: this.width, height: this.height }, asking.signal)
         if (asking.signal.aborted || text !== this.text) return
         this.issues = answer.issues
-        this.boxes = answer.boxes
-        this.lines = answer.lines
-        this.turned = this.down !== answer.down
-        this.down = answer.down
+        if (!this.broken && (answer.boxes.length || !this.nodes.length)) { // nothing is placed of what has too many nodes
+          this.boxes = answer.boxes
+          this.lines = answer.lines
+          this.turned = this.down !== answer.down
+          this.down = answer.down
+        }
         this.converted = answer.json
         this.unreachable = ""
       } catch (error) {
         if (asking.signal.aborted) return
         this.unreachable = error.message
+        this.#ask(retryAfter)
       }
       this.emit("check")
     }, wait)
   }
+
+  // checked asks now, and throws if there is no answer.
+  async checked() {
+    const { issues } = await post("/admin/draft", { name: this.name, config: this.text, width: this.width, height: this.height })
+    this.issues = issues
+    this.emit("check")
+    return issues
+  }
 }
+
+const retryAfter = 3000 // an unreachable server, ms
 
 export async function post(path, body, signal) {
   let answer
@@ -276,7 +293,7 @@ export async function post(path, body, signal) {
   const text = await answer.text()
   let content
   try { content = JSON.parse(text) } catch { content = { error: `The server answered ${answer.status}.` } }
-  if (!answer.ok) throw new Error(answer.status === 401 ? "You are signed out. Sign in in another tab; what you wrote stays here." : content.error)
+  if (!answer.ok) throw Object.assign(new Error(answer.status === 401 ? "You are signed out. Sign in in another tab; what you wrote stays here." : content.error), { status: answer.status })
   return content
 }
 

@@ -11,9 +11,11 @@ import MoveCanvasModule from "diagram-js/lib/navigation/movecanvas"
 import ZoomScrollModule from "diagram-js/lib/navigation/zoomscroll"
 import BaseRenderer from "diagram-js/lib/draw/BaseRenderer"
 import { h } from "./dom.js"
+import { Minimap } from "./minimap.js"
 
 const width = 184, height = 46 // views/layout
 const first = 2000 // before diagram-js's own listeners
+const legible = 0.5, begun = 0.8 // scales: from which on a graph can be read, and of the beginning of one that cannot
 
 const svg = (name, attributes, ...children) => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name)
@@ -68,7 +70,6 @@ export class Graph {
   constructor(draft, { states, say, open }) {
     Object.assign(this, { draft, states, say, open })
     this.canvas = h("div.graph-canvas", { tabindex: "0", role: "application", "aria-roledescription": "graph", "aria-label": "Graph of the definition", "aria-describedby": "graph-keys" })
-    this.element = this.canvas
     const rules = { allowed: (action, context) => this.#allowed(action, context) }
     this.diagram = new Diagram({
       canvas: { container: this.canvas },
@@ -80,9 +81,11 @@ export class Graph {
     })
     for (const name of ["canvas", "eventBus", "elementRegistry", "elementFactory", "selection", "connect", "create", "dragging"]) this[`${name}_`] = this.diagram.get(name)
     this.canvas_.setRootElement(this.elementFactory_.createRoot({ id: "root" }))
+    this.minimap = new Minimap(this.canvas_, this.eventBus_)
+    this.element = h("div.graph-place", {}, this.canvas, this.minimap.element)
     this.#listen()
     draft.on("change check place", () => this.draw())
-    draft.on("select", () => this.#showSelected())
+    draft.on("select", () => { this.#showSelected(); this.minimap.draw([...(this.shapes?.values() ?? [])], draft.selected) })
     draft.on("trial", () => this.draw())
     new ResizeObserver(() => this.#resized()).observe(this.canvas)
   }
@@ -93,7 +96,7 @@ export class Graph {
     if (this.size === this.canvas.clientWidth) return
     this.size = this.canvas.clientWidth
     this.draft.room(this.canvas.clientWidth, this.canvas.clientHeight)
-    this.fit()
+    this.begin()
   }
 
   // place is where the node of an index is: where people put it, else where the server does.
@@ -117,30 +120,59 @@ export class Graph {
       errors: draft.issues.filter(issue => issue.severity === "error" && (issue.path === `/nodes/${i}` || issue.path.startsWith(`/nodes/${i}/`))).length, state: this.states(node.id),
     }))
     const edges = draft.edges().map(edge => ({ ...edge, line: this.#line(edge, places), state: this.states(edge.from, edge) }))
-    const signature = JSON.stringify([nodes, edges, draft.down])
-    if (signature === this.signature) return
-    const begin = !this.signature
-    this.signature = signature
-    this.round = (this.round ?? 0) + 1
-    this.quiet = true
-    for (const connection of this.elementRegistry_.filter(element => element.edge)) this.canvas_.removeConnection(connection)
-    for (const shape of this.elementRegistry_.filter(element => element.node)) this.canvas_.removeShape(shape)
-    this.quiet = false
-    const shapes = new Map()
-    nodes.forEach((node, i) => {
-      const shape = this.elementFactory_.createShape({ id: `node-${this.round}-${i}`, node, ...node.place, width, height })
-      shapes.set(node.name, this.canvas_.addShape(shape))
-    })
-    edges.forEach((edge, i) => {
-      const from = shapes.get(edge.from), to = shapes.get(edge.to)
-      if (!from || !to || from === to) return
-      const line = { ...(edge.line ?? curve(exit(from, draft.down), entry(to, draft.down), draft.down)), label: edge.label, state: edge.state }
-      this.canvas_.addConnection(this.elementFactory_.createConnection({ id: `edge-${this.round}-${i}`, source: from, target: to, edge, line, down: draft.down, waypoints: [exit(from, draft.down), entry(to, draft.down)] }), undefined, 0)
-    })
-    this.shapes = shapes
+    const shapes = this.#shapes(nodes)
+    this.#connections(edges, shapes)
+    const begin = !this.shapes?.size
+    this.shapes = new Map([...shapes.values()].map(shape => [shape.node.name, shape]))
     this.#showSelected()
-    if (begin || this.refit || draft.turned) { this.refit = draft.turned = false; this.fit() }
+    this.minimap.draw([...this.shapes.values()], draft.selected)
+    if (begin || this.refit || draft.turned) { this.refit = draft.turned = false; this.begin() }
   }
+
+  // #shapes draws what has changed of the nodes; the others stay as they are.
+  #shapes(nodes) {
+    const before = this.drawn ?? new Map(), now = new Map(), seen = new Map()
+    const keyed = nodes.map(node => {
+      const n = seen.get(node.name) ?? 0 // names should differ; in a draft they may not
+      seen.set(node.name, n + 1)
+      return [`${node.name} ${n}`, node, JSON.stringify([node, this.draft.down])]
+    })
+    this.quiet = true
+    for (const [key, , signature] of keyed) {
+      const shape = before.get(key)
+      if (shape?.signature === signature) { now.set(key, shape); before.delete(key) }
+    }
+    for (const shape of before.values()) this.canvas_.removeShape(shape) // with its edges
+    for (const [key, node, signature] of keyed) {
+      if (now.has(key)) continue
+      const shape = this.elementFactory_.createShape({ id: `node-${this.#next()}`, node, ...node.place, width, height })
+      shape.signature = signature
+      now.set(key, this.canvas_.addShape(shape))
+    }
+    this.quiet = false
+    this.drawn = now
+    return new Map(keyed.map(([key, node]) => [node.name, now.get(key)]))
+  }
+
+  #connections(edges, shapes) {
+    const before = new Map(this.elementRegistry_.filter(element => element.edge).map(connection => [connection.signature, connection]))
+    const { down } = this.draft
+    for (const edge of edges) {
+      const source = shapes.get(edge.from), target = shapes.get(edge.to)
+      if (!source || !target || source === target) continue
+      const line = { ...(edge.line ?? curve(exit(source, down), entry(target, down), down)), label: edge.label, state: edge.state }
+      const signature = JSON.stringify([edge, line, source.id, target.id])
+      if (before.has(signature)) { before.delete(signature); continue }
+      const connection = this.elementFactory_.createConnection({ id: `edge-${this.#next()}`, source, target, edge, line, down, waypoints: [exit(source, down), entry(target, down)] })
+      connection.signature = signature
+      this.canvas_.addConnection(connection, undefined, 0)
+    }
+    this.quiet = true
+    for (const connection of before.values()) this.canvas_.removeConnection(connection)
+    this.quiet = false
+  }
+
+  #next() { return this.round = (this.round ?? 0) + 1 }
 
   // #line is the server's way of an edge, while both ends are where the server put them.
   #line(edge, places) {
@@ -175,7 +207,7 @@ export class Graph {
     bus.on(["connect.cleanup", "shape.move.cleanup", "create.cleanup"], () => {
       this.from = undefined
       this.say("")
-      if (this.late) { this.late = false; queueMicrotask(() => { this.signature = this.signature && ""; this.draw() }) }
+      if (this.late) { this.late = false; queueMicrotask(() => this.draw()) }
     })
     bus.on("connect.end", first, ({ context }) => {
       if (!context.canExecute) return false
@@ -257,22 +289,40 @@ export class Graph {
     return `${id}, ${node?.type}${leads ? `, leads to ${leads}` : ", ends here"}${issues ? `, ${issues} ${issues === 1 ? "problem" : "problems"}` : ""}`
   }
 
+  // begin shows the whole graph or, where that could not be read, its beginning.
+  begin() {
+    if (this.fit() >= legible) return
+    const [start] = this.shapes.values(), view = { width: this.canvas.clientWidth / begun, height: this.canvas.clientHeight / begun }
+    const at = this.draft.down ? { x: start.x + width / 2 - view.width / 2, y: start.y - 32 } : { x: start.x - 32, y: start.y + height / 2 - view.height / 2 }
+    this.canvas_.viewbox({ ...at, ...view })
+  }
+
+  // fit shows everything and returns at which scale.
   fit() {
-    if (!this.canvas.clientWidth || !this.shapes?.size) return
+    if (!this.canvas.clientWidth || !this.shapes?.size) return 1
     const all = [...this.shapes.values()]
     const x = Math.min(...all.map(s => s.x)), y = Math.min(...all.map(s => s.y))
     const w = Math.max(...all.map(s => s.x)) + width - x, v = Math.max(...all.map(s => s.y)) + height - y
     const scale = Math.min(1, (this.canvas.clientWidth - 48) / w, (this.canvas.clientHeight - 48) / v)
-    const view = { width: this.canvas.clientWidth / Math.max(scale, 0.3), height: this.canvas.clientHeight / Math.max(scale, 0.3) }
-    this.canvas_.viewbox({ x: scale < 0.3 ? x - 24 : x - (view.width - w) / 2, y: y - (view.height - v) / 2, ...view })
+    const view = { width: this.canvas.clientWidth / scale, height: this.canvas.clientHeight / scale }
+    this.canvas_.viewbox({ x: x - (view.width - w) / 2, y: y - (view.height - v) / 2, ...view })
+    return scale
   }
 
-  zoom(by) { this.canvas_.zoom(by === 1 ? 1 : Math.min(2, Math.max(0.3, this.canvas_.zoom() * by)), by === 1 ? undefined : "auto") }
+  zoom(by) { this.canvas_.zoom(by === 1 ? 1 : Math.min(2, Math.max(0.1, this.canvas_.zoom() * by)), by === 1 ? undefined : "auto") }
+
+  // go opens a node and brings it to the middle.
+  go(id) {
+    this.draft.select(id)
+    const shape = this.shapes?.get(id)
+    if (!shape || !this.canvas.clientWidth) return
+    const scale = Math.max(this.canvas_.zoom(), begun), view = { width: this.canvas.clientWidth / scale, height: this.canvas.clientHeight / scale }
+    this.canvas_.viewbox({ x: shape.x + (width - view.width) / 2, y: shape.y + (height - view.height) / 2, ...view })
+  }
 
   arrange() {
     this.refit = true
     this.draft.arrange()
-    this.fit()
   }
 
   #key(event) {

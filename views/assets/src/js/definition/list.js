@@ -6,11 +6,11 @@ import { documentHead, Form } from "./form.js"
 import { NodeForm, nodeActions } from "./inspector.js"
 
 export class List {
-  constructor(draft, { palette, help }) {
+  constructor(draft, { kinds, help }) {
     Object.assign(this, { draft, help, items: new Map() })
     this.list = h("ol.node-list")
     this.pipeline = h("details.pipeline", { ontoggle: () => this.#whole() }, h("summary", {}, "Triggers and defaults"))
-    this.element = h("div.list-view", {}, this.pipeline, this.list, h("div.list-add", {}, h("span.label", {}, "Add a node"), palette()))
+    this.element = h("div.list-view", {}, this.pipeline, this.list, h("div.list-add", {}, h("span.label", {}, "Add a node"), kinds()))
     draft.on("change check", () => this.update())
     draft.on("select", () => this.#openSelected())
   }

@@ -3,11 +3,12 @@
 import { unifiedMergeView } from "@codemirror/merge"
 import { icon } from "../icon.js"
 import { jsonView, mark } from "./code.js"
-import { action, h } from "./dom.js"
+import { action, h, unique } from "./dom.js"
 import { Draft } from "./draft.js"
 import { documentHead, Form } from "./form.js"
 import { Graph } from "./graph.js"
 import { NodeForm, nodeActions } from "./inspector.js"
+import { Kept } from "./kept.js"
 import { List } from "./list.js"
 import { preview } from "./previews.js"
 import { Schema } from "./schema.js"
@@ -35,7 +36,7 @@ customElements.define("definition-editor", class extends HTMLElement {
     this.area.hidden = true
     this.classList.remove("code")
     document.body.classList.add("with-editor")
-    this.draft.on("change", () => this.#sync())
+    this.draft.on("change", () => { this.noticed = undefined; this.#sync() })
     this.draft.on("change check", () => this.#problems())
     this.draft.on("change check select", () => this.#inspect())
     this.#problems()
@@ -43,6 +44,7 @@ customElements.define("definition-editor", class extends HTMLElement {
     this.show(new URLSearchParams(location.hash.slice(1)).get("view") ?? (this.dataset.theirs !== undefined ? "json" : matchMedia("(width < 48rem)").matches ? "list" : "graph"), { quiet: true })
     const theirs = document.getElementById("theirs")
     if (theirs) this.#merge(theirs.textContent)
+    this.#keep(server)
     this.addEventListener("keydown", event => this.#keys(event))
   }
 
@@ -50,7 +52,7 @@ customElements.define("definition-editor", class extends HTMLElement {
     const { draft } = this
     this.trial = new Trial(draft, { name: server.name, samples: server.samples })
     const help = (path, field) => preview(draft, path, field)
-    const palette = () => h("div.palette", { role: "group", "aria-label": "Add a node" }, this.schema.types.map(type => h("button.btn.btn-small", {
+    const kinds = () => h("div.node-kinds", { role: "group", "aria-label": "Add a node" }, this.schema.types.map(type => h("button.btn.btn-small", {
       type: "button", title: `${type.title}: ${type.about.split(". ")[0]}.`, draggable: "true", onclick: () => draft.add(type.name),
       ondragstart: event => { if (this.view === "graph") this.graph.dragNew(event, type.name); else event.preventDefault() },
     }, icon(type.icon), type.title)))
@@ -59,7 +61,7 @@ customElements.define("definition-editor", class extends HTMLElement {
       states: (id, edge) => this.trial.state(id, edge), say: text => { this.status.textContent = text },
       open: (id, at = "first") => { draft.select(id); this.#focusInspector(at) },
     })
-    this.list = new List(draft, { palette, help })
+    this.list = new List(draft, { kinds, help })
     this.live = h("p.sr-only", { "aria-live": "polite" })
     this.inspector = h("aside.inspector", { "aria-label": "Settings of the open node" })
     this.help = help
@@ -71,10 +73,11 @@ customElements.define("definition-editor", class extends HTMLElement {
         action("wand-sparkles", "Arrange", () => this.graph.arrange(), { kind: ".btn-quiet" }), action("zoom-out", "Smaller", () => this.graph.zoom(0.8), { keys: "-", kind: ".btn-quiet" }),
         action("zoom-in", "Larger", () => this.graph.zoom(1.25), { keys: "+", kind: ".btn-quiet" }), action("maximize", "Show all", () => this.graph.fit(), { keys: "1", kind: ".btn-quiet" })),
       server.dry_run && action("flask-conical", "Dry run", () => this.trial.open(), { text: "Dry run" }))
-    this.banner = h("div")
+    this.verdict = h("button.verdict", { type: "button", title: "Go to the first problem", onclick: () => draft.issues.length && this.#open(draft.issues[0]) })
+    this.banner = h("div.banners")
     this.problems = h("section.problem-list", { "aria-label": "Checks" })
     this.parts = {
-      graph: h("div.view.graph-view", {}, h("div.stage-area", {}, palette(), this.graph.element, this.status,
+      graph: h("div.view.graph-view", {}, h("div.stage-area", {}, kinds(), this.graph.element, this.status,
         h("p.sr-only", { id: "graph-keys" }, "Arrow keys go from node to node. Enter opens the settings, Delete removes, F2 renames. Control C, V and D copy, paste and duplicate. To connect nodes without dragging, use Next in the settings. The List has everything as forms.")), this.inspector),
       list: h("div.view", {}, this.list.element),
       json: h("div.view.json-view", {}, this.code.dom),
@@ -84,9 +87,89 @@ customElements.define("definition-editor", class extends HTMLElement {
       part.setAttribute("role", "tabpanel")
       part.setAttribute("aria-labelledby", `tab-${name}`)
     }
-    this.append(h("div.editor-bar", {}, this.tabs, this.tools), this.banner, ...Object.values(this.parts), this.problems, this.live)
+    this.append(h("div.editor-bar", {}, this.tabs, this.#finder(), h("div.checked", { "aria-live": "polite" }, this.verdict), this.tools), this.banner, ...Object.values(this.parts), this.problems, this.live)
     this.closest("form").after(this.trial.element)
   }
+
+  // #finder opens a node by its name; "/" leads here.
+  #finder() {
+    const { draft } = this, names = unique("nodes")
+    const options = h("datalist", { id: names })
+    const field = h("input.input", { type: "search", list: names, placeholder: "Find a node", "aria-label": "Find a node", autocomplete: "off", spellcheck: "false", "data-search": true,
+      onfocus: () => options.replaceChildren(...draft.nodes.map(node => h("option", { value: node.id, label: node.type }))),
+      oninput: () => { if (draft.node(field.value)) find(field.value) },
+      onkeydown: event => {
+        if (event.key !== "Enter") return
+        event.preventDefault()
+        const word = field.value.trim().toLowerCase()
+        const hit = word && draft.nodes.find(node => String(node.id).toLowerCase().includes(word) || String(node.type).toLowerCase() === word)
+        if (hit) find(hit.id)
+        else this.status.textContent = this.live.textContent = `There is no node “${field.value}”.`
+      } })
+    const find = id => {
+      field.value = this.status.textContent = ""
+      if (this.view === "graph") { this.graph.go(id); this.graph.canvas.focus({ preventScroll: true }) } else draft.select(id)
+      if (this.view === "json") this.#goto(`/nodes/${draft.index(id)}`)
+    }
+    const element = h("div.find", {}, field, options)
+    const show = () => { element.hidden = draft.nodes.length < 10 }
+    draft.on("change", show)
+    show()
+    return element
+  }
+
+  // #keep holds on to unsaved work, and lets the form be sent only where it will arrive: with a server
+  // that answers, for somebody who is signed in, without errors.
+  #keep({ name, user }) {
+    const { draft } = this, form = this.closest("form"), kept = new Kept(form, { user, version: form.elements.expected_version?.value })
+    if (name) kept.arrived(name)
+    const saved = this.area.value.replace(/^\n/, "")
+    const before = kept.read(saved)
+    let timer
+    if (before) {
+      this.#replace(before.config, "input.restore")
+      const gone = new Date(before.at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })
+      this.notice("busy", "history", `What was not saved at ${gone} is back.`, h("p.actions", {}, action("trash-2", "Throw it away", () => {
+        this.#replace(saved, "input.restore")
+        clearTimeout(timer)
+        kept.drop()
+      }, { text: "Throw it away", kind: ".btn-small" })))
+    } else if (form.hasAttribute("data-changed")) kept.write(draft.text)
+    form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => kept.write(draft.text), 500) })
+    let sending = false
+    form.addEventListener("submit", async event => {
+      clearTimeout(timer)
+      if (sending) return
+      event.preventDefault()
+      if (this.asked) return
+      this.asked = true
+      try {
+        const errors = (await draft.checked()).filter(issue => issue.severity === "error")
+        if (errors.length) {
+          this.notice("bad", "circle-x", h("strong", {}, "Not saved. "), errors.length === 1 ? errors[0].message : `${errors.length} errors: ${errors[0].message}`)
+          this.#open(errors[0])
+          return
+        }
+        sending = true
+        kept.sent(draft.text)
+        form.action = form.action.replace(/#.*/, "") + location.hash // the view stays the same
+        form.requestSubmit()
+      } catch (error) {
+        kept.write(draft.text)
+        this.notice("bad", "unplug", h("strong", {}, "Not saved. "), error.message, error.status === 401 && h("p.actions", {}, h("a.btn.btn-small", { href: "/login", target: "_blank" }, "Sign in in another tab")))
+      } finally {
+        this.asked = false
+      }
+    })
+  }
+
+  // notice says something above the views, until the next change.
+  notice(tone, sign, ...content) {
+    this.noticed = h("div.note", { "data-tone": tone, role: tone === "bad" ? "alert" : "status" }, icon(sign), h("div", {}, content))
+    this.#problems()
+  }
+
+  #replace(text, event) { this.code.dispatch({ changes: { from: 0, to: this.code.state.doc.length, insert: text }, userEvent: event }) }
 
   show(name, { quiet = false } = {}) {
     if (!this.parts[name]) name = "graph"
@@ -132,11 +215,7 @@ customElements.define("definition-editor", class extends HTMLElement {
   // The inspector shows the open node; without one, what holds for the whole document.
   #inspect() {
     const { draft } = this, [id] = draft.selected
-    if (draft.broken) {
-      this.inspector.replaceChildren(h("p.muted", {}, "The document cannot be read. Mend it in the JSON view."))
-      this.form = this.shown = undefined
-      return
-    }
+    if (draft.broken) return
     if (this.form && this.shown === (id ?? "") && this.form.update() !== false) { /* it has followed */ }
     else if (this.form?.id && this.form.id === id && this.form.update()) this.#headline(id)
     else {
@@ -169,20 +248,23 @@ customElements.define("definition-editor", class extends HTMLElement {
     mark(this.code, draft.issues)
     const errors = draft.issues.filter(issue => issue.severity === "error").length, warnings = draft.issues.length - errors
     const [tone, sign, text] = draft.unreachable ? ["warn", "unplug", draft.unreachable] : errors ? ["bad", "circle-x", `${errors} ${errors === 1 ? "error" : "errors"}`] : warnings ? ["warn", "triangle-alert", `${warnings} ${warnings === 1 ? "warning" : "warnings"}`] : ["good", "circle-check", "Valid"]
+    this.verdict.replaceChildren(h("span.badge", { "data-tone": tone }, icon(sign), text))
+    this.verdict.disabled = !draft.issues.length
+    this.parts.graph.inert = this.parts.list.inert = draft.broken
     this.problems.replaceChildren(
-      h("p.verdict", { "aria-live": "polite" }, h("span.badge", { "data-tone": tone }, icon(sign), text)),
       h("ul.issues", {}, draft.issues.map(issue => h("li", {}, h("button", { type: "button", "data-tone": issue.severity === "error" ? "bad" : "warn", onclick: () => this.#open(issue) },
         icon(issue.severity === "error" ? "circle-x" : "triangle-alert"), h("span.what", {}, h("span.sr-only", {}, `${issue.severity}: `), issue.message, h("span.where", {}, h("code", {}, issue.path || "document"))))))))
-    this.banner.replaceChildren(...(draft.broken ? [h("div.note", { "data-tone": draft.converted ? "busy" : "warn" }, icon(draft.converted ? "info" : "triangle-alert"),
-      h("div", {}, draft.converted ? "This is YAML. As JSON it can be edited in the graph and the list." : "This is not valid JSON, so graph and list show nothing new until it is.",
-        draft.converted && h("p.actions", {}, action("braces", "Convert to JSON", () => this.code.dispatch({ changes: { from: 0, to: this.code.state.doc.length, insert: draft.converted }, userEvent: "input.convert" }), { text: "Convert to JSON", kind: ".btn-small" }))))] : []))
+    const mend = draft.converted ? action("braces", "Convert to JSON", () => this.#replace(draft.converted, "input.convert"), { text: "Convert to JSON", kind: ".btn-small" })
+      : this.view !== "json" && action("braces", "Go to the place", () => { this.show("json", { quiet: true }); this.#goto("") }, { text: "Go to the place", kind: ".btn-small" })
+    this.banner.replaceChildren(...[this.noticed, draft.broken && h("div.note", { "data-tone": draft.converted ? "busy" : "warn" }, icon(draft.converted ? "info" : "triangle-alert"),
+      h("div", {}, draft.converted ? "This is YAML. As JSON it can be edited in the graph and the list." : "This is not valid JSON: graph and list show it as it was, until it is mended.", mend && h("p.actions", {}, mend)))].filter(Boolean))
   }
 
   // #open leads to what an issue is about, in the view that is open.
   #open(issue) {
     const [, list, index] = issue.path.split("/")
     const id = list === "nodes" ? this.draft.doc?.nodes?.[Number(index)]?.id : undefined
-    if (this.view === "json" || id === undefined && list === "nodes") { this.show("json", { quiet: true }); this.#goto(issue.path); return }
+    if (this.view === "json" || this.draft.broken || id === undefined && list === "nodes") { this.show("json", { quiet: true }); this.#goto(issue.path); return }
     this.draft.select(id, { focus: issue.path })
   }
 

@@ -91,9 +91,12 @@ export function set(root, path, value, keep = 0) {
   }
 }
 
-// placeOf is the range of text of the value at a pointer, or of the nearest thing around it.
+// placeOf is the range of text of the value at a pointer, or of the nearest thing around it; of a text
+// that is no JSON, where it stops being some.
 export function placeOf(text, at) {
-  let node = parseTree(text)
+  const errors = []
+  let node = parseTree(text, errors)
+  if (!at && errors.length) return { from: Math.min(errors[0].offset, Math.max(text.length - 1, 0)), to: Math.min(errors[0].offset + Math.max(errors[0].length, 1), text.length) }
   if (!node) return { from: 0, to: text.length }
   for (const step of steps(at)) {
     const property = node.type === "object" && node.children?.find(child => child.children?.[0]?.value === step)
