@@ -1,4 +1,4 @@
-package server
+package server_test
 
 import (
 	"maps"
@@ -30,7 +30,7 @@ func TestDefinitionTags(t *testing.T) {
 		t.Fatalf("create: %d %s", a.status, a.body)
 	}
 	stored(map[string]string{"team": "db", "tier": "1"})
-	if page := s.do(request{path: "/admin/definitions/tagged", as: auth.Edit}); !strings.Contains(page.body, `value="team:db, tier:1"`) {
+	if page := s.do(request{path: "/admin/definitions/tagged", as: auth.Admin}); !strings.Contains(page.body, `value="team:db, tier:1"`) {
 		t.Error("the editor does not show the tags")
 	}
 	save() // a form without tags keeps them

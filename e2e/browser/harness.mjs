@@ -133,7 +133,7 @@ export async function setUp(server) {
   return state
 }
 
-// audit checks what is on the page with axe, and that nothing is wider than the screen.
+// audit checks what is on the page with axe, that nothing is wider than the screen, and that what is closed is not seen.
 export async function audit(page, name) {
   await page.evaluate(axe)
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"], rules: { region: { enabled: true } } }))
@@ -141,6 +141,7 @@ export async function audit(page, name) {
   assert.deepEqual(lines, [], `axe on ${name}`)
   const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth])
   assert.ok(wide <= screen, `${name} is ${wide} px wide on a screen of ${screen} px`)
+  assert.equal(await page.locator("dialog:not([open])").filter({ visible: true }).count(), 0, `a closed dialog is seen on ${name}`)
 }
 
 // validate checks the document as the server sends it with html-validate, and keeps it for vnu.
