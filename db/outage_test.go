@@ -92,6 +92,11 @@ func TestAnIntakeThatLosesItsConnectionLocksNothing(t *testing.T) {
 		t.Errorf("the intake: %v, want that the database does not answer", err)
 	}
 	met(t, s, keys, 0, 0, 0)
+	p.down()
+	err = s.TakeIn(t.Context(), keys, func(*db.Tx, *db.IntakeState) (none db.IntakeChanges, err error) { return none, nil })
+	if !db.IsDown(err) {
+		t.Errorf("an intake while the database is away: %v, want that it does not answer", err)
+	}
 }
 
 func TestCloseWhileDown(t *testing.T) {

@@ -120,7 +120,7 @@ func (s *Store) postgresTx(ctx context.Context, tx *Tx, fn func(*Tx) error) erro
 func (s *Store) inTwoTexts(ctx context.Context, fn func(*Tx) error) error {
 	conn, err := s.write.Conn(ctx)
 	if err != nil {
-		return err
+		return wrap(err, "connect")
 	}
 	defer conn.Close()
 	committed := false
