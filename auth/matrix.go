@@ -207,6 +207,8 @@ var matrix = map[string]Scope{
 	"GET /admin/runs/{run_id}/live":               Read,
 	"GET /admin/runs/{run_id}/json":               Read,
 	"POST /admin/runs/bulk":                       Operate,
+	"POST /admin/views/new":                       Read,
+	"POST /admin/views/{id}/delete":               Read,
 	"POST /admin/runs/{run_id}/cancel":            Operate,
 	"POST /admin/runs/{run_id}/retry":             Operate,
 	"POST /admin/runs/{run_id}/rerun":             Operate,

@@ -42,6 +42,8 @@ func (s *Server) adminRoutes() []route {
 		{"POST /admin/deliveries/{id}/replay", s.deliveryReplayForm},
 		{"GET /admin/notifications/", s.notificationPages},
 		{"GET /admin/search", s.searchPage},
+		{"POST /admin/views/new", s.viewSave},
+		{"POST /admin/views/{id}/delete", s.viewDelete},
 		{"GET /admin/runs/", s.runPages},
 		{"POST /admin/runs/bulk", s.runBulk},
 		{"GET /admin/runs/{run_id}/", s.runPage},
@@ -147,6 +149,8 @@ var flashes = map[string]string{
 	"user-added": "User added.", "user-changed": "User changed.",
 	"replayed": "The delivery was sent through again.",
 	"theme":    "Appearance changed.",
+
+	"view-saved": "View saved.", "view-deleted": "View forgotten.",
 
 	"source-saved": "Source saved.", "source-deleted": "Source deleted.",
 	"password": "Password changed. Your other sessions have ended.", "user-password": "The new password holds from now on.",

@@ -6,13 +6,25 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"penstock/db"
 	"penstock/fault"
+	"penstock/views"
 )
 
-// mostChosen bounds one action: more than a list shows at a time.
-const mostChosen = 2 * rowsPerPage
+const (
+	mostChosen = 2 * rowsPerPage  // at one time: more than a list shows
+	bulkPage   = 200              // records of a list that are worked at a time, where all that match are chosen
+	bulkTime   = 20 * time.Second // for all that match; the rest takes another time
+)
+
+// bulkList is a list whose records are worked together.
+type bulkList struct {
+	path     string
+	actions  map[string]func(ctx context.Context, id string) error
+	matching func(list *http.Request, page db.Page) (ids []string, next string, err error)
+}
 
 // runBulk cancels or continues the chosen runs.
 func (s *Server) runBulk(w http.ResponseWriter, r *http.Request) error {
@@ -23,7 +35,7 @@ func (s *Server) runBulk(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return s.bulk(w, r, "/admin/runs", map[string]func(context.Context, string) error{
+	return s.bulk(w, r, bulkList{path: "/admin/runs", matching: s.matchingRuns, actions: map[string]func(context.Context, string) error{
 		"cancel": func(ctx context.Context, id string) error {
 			_, err := s.engine.Cancel(ctx, id, reason, actor(r))
 			return err
@@ -32,7 +44,7 @@ func (s *Server) runBulk(w http.ResponseWriter, r *http.Request) error {
 			_, err := s.engine.Retry(ctx, id, actor(r))
 			return err
 		},
-	})
+	}})
 }
 
 // incidentBulk takes on, ends or closes the chosen incidents.
@@ -46,46 +58,111 @@ func (s *Server) incidentBulk(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
-	return s.bulk(w, r, "/admin/incidents", map[string]func(context.Context, string) error{
+	return s.bulk(w, r, bulkList{path: "/admin/incidents", matching: s.matchingIncidents, actions: map[string]func(context.Context, string) error{
 		"acknowledge": each(s.engine.AcknowledgeIncident), "resolve": each(s.engine.ResolveIncident), "close": each(s.engine.CloseIncident),
-	})
+	}})
 }
 
-// bulk does one thing with every chosen record and leads back to the list. What is in no state for it stays as it
-// is and is counted.
-func (s *Server) bulk(w http.ResponseWriter, r *http.Request, list string, actions map[string]func(context.Context, string) error) error {
-	name, ids := field(r, "do"), r.PostForm["id"]
-	action, known := actions[name]
+// bulk does one thing with every chosen record, or with all that match the filters of the list, and leads back to
+// it. What is in no state for it stays as it is and is counted.
+func (s *Server) bulk(w http.ResponseWriter, r *http.Request, list bulkList) error {
+	name, ids, all := field(r, "do"), r.PostForm["id"], r.PostForm.Has("match")
+	action, known := list.actions[name]
 	switch {
 	case !known:
 		return fault.New(fault.Invalid, "There is no action %q.", name)
-	case len(ids) == 0:
+	case len(ids) == 0 && !all:
 		return fault.New(fault.Invalid, "Nothing is chosen. Tick what it is about first.")
 	case len(ids) > mostChosen:
 		return fault.New(fault.Invalid, "At most %d at a time.", mostChosen)
 	}
-	done, refused := 0, 0
-	for _, id := range ids {
-		switch err := action(r.Context(), id); {
-		case err == nil:
-			done++
-		case fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound):
-			refused++
-		default:
+	done, refused, rest := 0, 0, 0
+	work := func(ids []string) error {
+		for _, id := range ids {
+			switch err := action(r.Context(), id); {
+			case err == nil:
+				done++
+			case fault.Is(err, fault.Conflict) || fault.Is(err, fault.NotFound):
+				refused++
+			default:
+				return err
+			}
+		}
+		return nil
+	}
+	if !all {
+		if err := work(ids); err != nil {
 			return err
+		}
+	} else {
+		shown, err := http.NewRequestWithContext(r.Context(), http.MethodGet, list.path+"?"+field(r, "match"), nil)
+		if err != nil {
+			return fault.New(fault.Invalid, "The filters cannot be read.")
+		}
+		page, until := db.Page{First: bulkPage, Within: lookThrough}, time.Now().Add(bulkTime)
+		for {
+			ids, next, err := list.matching(shown, page)
+			if err == nil {
+				err = work(ids)
+			}
+			if err != nil {
+				return err
+			}
+			if page.After = next; next == "" {
+				break
+			}
+			if time.Now().After(until) {
+				rest = 1
+				break
+			}
 		}
 	}
 	back := localPath(field(r, "back"))
-	if !strings.HasPrefix(back, list) {
-		back = list
+	if !strings.HasPrefix(back, list.path) {
+		back = list.path
 	}
-	return s.done(w, r, back, fmt.Sprintf("bulk-%s.%d.%d", name, done, refused))
+	return s.done(w, r, back, fmt.Sprintf("bulk-%s.%d.%d.%d", name, done, refused, rest))
+}
+
+func (s *Server) matchingRuns(list *http.Request, page db.Page) (ids []string, next string, err error) {
+	filter, err := s.runFilter(list, &views.RunsPage{})
+	if err != nil {
+		return nil, "", err
+	}
+	filter.Page = page
+	found, err := s.store.Runs(list.Context(), filter)
+	for _, run := range found.Items {
+		ids = append(ids, run.ID)
+	}
+	return ids, restOf(found), err
+}
+
+func (s *Server) matchingIncidents(list *http.Request, page db.Page) (ids []string, next string, err error) {
+	filter, err := incidentFilter(list)
+	if err != nil {
+		return nil, "", err
+	}
+	filter.Page = page
+	found, err := s.store.Incidents(list.Context(), filter)
+	for _, inc := range found.Items {
+		ids = append(ids, inc.ID)
+	}
+	return ids, restOf(found), err
+}
+
+// restOf is where a list goes on after a part of it, "" at its end.
+func restOf[T any](c db.Connection[T]) string {
+	if n := len(c.Items); n > 0 && c.HasNext {
+		return c.Cursors[n-1]
+	}
+	return c.Further
 }
 
 // bulkFlash says what became of chosen records; "" if it is none of these keys.
 func bulkFlash(key string) string {
 	name, counts, _ := strings.Cut(key, ".")
-	done, refused, _ := strings.Cut(counts, ".")
+	done, counts, _ := strings.Cut(counts, ".")
+	refused, rest, _ := strings.Cut(counts, ".")
 	yes, errYes := strconv.Atoi(done)
 	no, errNo := strconv.Atoi(refused)
 	words, known := map[string][2]string{
@@ -102,6 +179,9 @@ func bulkFlash(key string) string {
 	if no > 0 {
 		text += fmt.Sprintf(" %d %s.", no, words[1])
 	}
+	if rest == "1" {
+		text += " There are more: do it once again."
+	}
 	return text
 }
 
@@ -117,7 +197,7 @@ func reasonOf(r *http.Request) (string, error) {
 // backTo is the address of a list as the reader sees it, without what only its refreshing uses.
 func backTo(r *http.Request) string {
 	q := r.URL.Query()
-	for _, key := range []string{"rows", "top", "next", "previous"} {
+	for _, key := range append([]string{"all"}, pollKeys...) {
 		q.Del(key)
 	}
 	if len(q) == 0 {

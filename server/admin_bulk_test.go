@@ -52,8 +52,62 @@ func TestBulk(t *testing.T) {
 			t.Errorf("%v: %d", values, a.status)
 		}
 	}
+	// All that match, on every page, and nothing else.
+	s.define("noise", `[{"id":"hang","type":"step"}]`)
+	var noise []string
+	for range 60 {
+		noise = append(noise, execute("noise"))
+	}
+	other := execute("hangs")
+	list := s.do(request{path: "/admin/runs?definition=noise", as: auth.Admin})
+	if !strings.Contains(list.body, "/admin/runs?all=yes&amp;definition=noise") {
+		t.Error("the list does not offer to choose all that match")
+	}
+	list = s.do(request{path: "/admin/runs?all=yes&definition=noise", as: auth.Admin})
+	if !strings.Contains(list.body, "All 60 runs that match are chosen,") || strings.Contains(list.body, "every 2s") || strings.Contains(list.body, `name="id"`) {
+		t.Error("all that match are not chosen")
+	}
+	post("/admin/runs/bulk", url.Values{"do": {"cancel"}, "match": {"definition=noise"}, "back": {"/admin/runs?definition=noise"}}, "/admin/runs?definition=noise", "60 cancelled.")
+	for _, id := range append(noise, other) {
+		if run, err := s.store.Run(t.Context(), id); err != nil || (run.Status == db.RunCancelled) != (id != other) {
+			t.Errorf("%s is %s, %v", run.DefinitionName, run.Status, err)
+		}
+	}
+	if a := s.form("/admin/runs/bulk", auth.Operate, url.Values{"do": {"cancel"}, "match": {"status=dancing"}}, false); a.status != http.StatusBadRequest {
+		t.Errorf("unknown filters: %d", a.status)
+	}
 	if page := s.do(request{path: "/admin/runs", as: auth.Read}); strings.Contains(page.body, "data-choose") {
 		t.Error("a viewer can choose runs although nothing can be done with them")
+	}
+}
+
+func TestSavedViews(t *testing.T) {
+	t.Parallel()
+	s := newStack(t)
+	save := func(values url.Values) answer { return s.form("/admin/views/new", auth.Read, values, false) }
+	if a := save(url.Values{"list": {"runs"}, "name": {"Failed by alerts"}, "query": {"trigger=alert&status=failed&after=x&rows=y"}}); a.status != http.StatusSeeOther || a.header.Get("Location") != "/admin/runs?status=failed&trigger=alert" {
+		t.Fatalf("%d to %q", a.status, a.header.Get("Location"))
+	}
+	list := s.do(request{path: "/admin/runs?trigger=alert&status=failed", as: auth.Read})
+	forget := regexp.MustCompile(`/admin/views/[^"]+/delete`).FindString(list.body)
+	if !strings.Contains(list.body, "Failed by alerts") || forget == "" {
+		t.Fatal("the list does not show the view, or it cannot be forgotten")
+	}
+	if other := s.do(request{path: "/admin/runs", as: auth.Admin}); strings.Contains(other.body, "Failed by alerts") {
+		t.Error("somebody else sees the view")
+	}
+	for problem, values := range map[string]url.Values{
+		"The filters cannot be kept": {"list": {"runs"}, "name": {"x"}, "query": {"after=y"}}, "There is no list": {"list": {"users"}, "name": {"x"}, "query": {"q=y"}}, "Give the view a name": {"list": {"runs"}, "name": {" "}, "query": {"q=y"}},
+	} {
+		if a := save(values); a.status != http.StatusBadRequest || !strings.Contains(a.body, problem) {
+			t.Errorf("%v: %d", values, a.status)
+		}
+	}
+	if a := s.form(forget, auth.Read, url.Values{"back": {"/admin/runs"}}, false); a.status != http.StatusSeeOther {
+		t.Fatal(a.status)
+	}
+	if list := s.do(request{path: "/admin/runs", as: auth.Read}); strings.Contains(list.body, "Failed by alerts") {
+		t.Error("the view was not forgotten")
 	}
 }
 
@@ -123,6 +177,14 @@ func TestDefinitionLists(t *testing.T) {
 	for words, times := range map[string]int{`<th scope="row">`: 3, ">Succeeded<": 2, ">Failed<": 2, ", Failed<": 2} {
 		if got := strings.Count(grid, words); got != times {
 			t.Errorf("the grid has %d × %q, want %d", got, words, times)
+		}
+	}
+
+	// A run of a webhook has the body of its delivery, here and where another run begins with it.
+	_, webhook := s.incident()
+	for _, path := range []string{"/admin/runs/" + webhook + "?node=take", "/admin/definitions/disk/execute?from=" + webhook} {
+		if page := s.do(request{path: path, as: auth.Admin}); strings.Count(html.UnescapeString(page.body), `"alertname"`) == 0 {
+			t.Errorf("%s does not show the payload: %d", path, page.status)
 		}
 	}
 }

@@ -11,31 +11,46 @@ import (
 	"penstock/views"
 )
 
+// incidentTabs are the states of incidents that the tabs of the list show, by the status in the address.
+var incidentTabs = map[string][]db.IncidentStatus{
+	"": {db.IncidentOpen}, "acknowledged": {db.IncidentAcknowledged}, "resolved": {db.IncidentResolved, db.IncidentClosed}, "all": nil,
+}
+
+// incidentFilter reads the filters of the address of the list of incidents.
+func incidentFilter(r *http.Request) (db.IncidentFilter, error) {
+	q := r.URL.Query()
+	filter := db.IncidentFilter{
+		Search: q.Get("q"), Severity: db.Severity(q.Get("severity")), Status: incidentTabs[q.Get("status")], Page: pageOf(r, q.Get("q"), q.Get("severity")),
+	}
+	if filter.Severity != "" && !slices.Contains(severities, filter.Severity) {
+		return filter, fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", filter.Severity)
+	}
+	if _, known := incidentTabs[q.Get("status")]; !known {
+		return filter, fault.New(fault.Invalid, "status=%q is none of acknowledged, resolved, all.", q.Get("status"))
+	}
+	return filter, nil
+}
+
 func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := views.IncidentsPage{
 		Page: s.frame(w, r, "incidents", "Incidents"), Webhook: s.webhook(r),
-		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"),
+		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"), CanOperate: may(r, "POST /admin/incidents/bulk"),
 	}
-	filter := db.IncidentFilter{Search: page.Query, Severity: db.Severity(page.Severity), Page: pageOf(r, page.Query, page.Severity)}
-	byTab := map[string][]db.IncidentStatus{
-		"": {db.IncidentOpen}, "acknowledged": {db.IncidentAcknowledged}, "resolved": {db.IncidentResolved, db.IncidentClosed}, "all": nil,
+	filter, err := incidentFilter(r)
+	if err != nil {
+		return err
 	}
-	var err error
 	page.Tabs, err = statusTabs("/admin/incidents", page.Status, []views.Option{
 		{Label: "Open"}, {Value: "acknowledged", Label: "Acknowledged"}, {Value: "resolved", Label: "Resolved"}, {Value: "all", Label: "All"},
 	}, func(status string) (int, error) {
 		if status != "" && status != "acknowledged" {
 			return -1, nil
 		}
-		return s.store.CountIncidents(r.Context(), db.IncidentFilter{Status: byTab[status]})
+		return s.store.CountIncidents(r.Context(), db.IncidentFilter{Status: incidentTabs[status]})
 	})
 	if err != nil {
 		return err
-	}
-	filter.Status = byTab[page.Status]
-	if page.Severity != "" && !slices.Contains(severities, filter.Severity) {
-		return fault.New(fault.Invalid, "severity=%q is none of critical, error, warning, info.", page.Severity)
 	}
 	list, fresh, err := shownRows(r, filter.Page, func(ids []string, p db.Page) (db.Connection[db.Incident], error) {
 		if ids != nil {
@@ -49,8 +64,11 @@ func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Rows, page.Pager, page.New = incidentRows(list.Items), pagerOf(r, list), fresh
 	page.Self, page.Poll = pollOf(r, list, func(inc *db.Incident) string { return inc.ID })
-	page.CanOperate, page.Back = may(r, "POST /admin/incidents/bulk"), backTo(r)
-	page.Filtered = page.Query != "" || page.Severity != "" || page.Status != ""
+	page.Tools, err = s.toolsOf(r, "incidents", page.CanOperate, page.Pager, func() (int, error) { return s.store.CountIncidents(r.Context(), filter) })
+	if err != nil {
+		return err
+	}
+	page.Filtered = page.Tools.Query != ""
 	return s.render(w, r, http.StatusOK, views.Incidents(page), views.ResultsFragment)
 }
 

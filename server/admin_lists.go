@@ -91,26 +91,22 @@ var (
 	severities = []db.Severity{db.SeverityCritical, db.SeverityError, db.SeverityWarning, db.SeverityInfo}
 )
 
-func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
+// runFilter reads the filters of the address of the list of runs, into page too.
+func (s *Server) runFilter(r *http.Request, page *views.RunsPage) (filter db.RunFilter, err error) {
 	q := r.URL.Query()
-	page := views.RunsPage{
-		Page:  s.frame(w, r, "runs", "Runs"),
-		Query: q.Get("q"), Status: q.Get("status"), Definition: q.Get("definition"), Trigger: q.Get("trigger"), Environment: q.Get("environment"),
-		Incident: q.Get("incident"),
+	page.Query, page.Status, page.Definition, page.Trigger = q.Get("q"), q.Get("status"), q.Get("definition"), q.Get("trigger")
+	page.Environment, page.Incident = q.Get("environment"), q.Get("incident")
+	if page.Version, err = versionNumber(r, "version", 0); err != nil {
+		return filter, err
 	}
-	version, err := versionNumber(r, "version", 0)
-	if err != nil {
-		return err
-	}
-	page.Version = version
-	filter := db.RunFilter{
-		Search: page.Query, Version: version, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident,
+	filter = db.RunFilter{
+		Search: page.Query, Version: page.Version, DefinitionName: page.Definition, Trigger: db.Trigger(page.Trigger), Environment: page.Environment, IncidentID: page.Incident,
 	}
 	unknown := "" // name for which there is no one id
 	if page.Definition != "" {
 		ids, err := s.store.DefinitionIDs(r.Context(), page.Definition)
 		if err != nil {
-			return err
+			return filter, err
 		}
 		if len(ids) == 1 {
 			filter.DefinitionID, filter.DefinitionName = ids[0], ""
@@ -121,12 +117,21 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	filter.Page = pageOf(r, page.Query, page.Trigger, page.Environment, unknown)
 	if page.Status != "" {
 		if !slices.Contains(runStatuses, db.RunStatus(page.Status)) {
-			return fault.New(fault.Invalid, "status=%q is none of pending, running, completed, partial, failed, cancelled.", page.Status)
+			return filter, fault.New(fault.Invalid, "status=%q is none of pending, running, completed, partial, failed, cancelled.", page.Status)
 		}
 		filter.Status = []db.RunStatus{db.RunStatus(page.Status)}
 	}
 	if page.Trigger != "" && !slices.Contains(triggers, filter.Trigger) {
-		return fault.New(fault.Invalid, "trigger=%q is none of webhook, alert, api, manual, pipeline, schedule.", page.Trigger)
+		return filter, fault.New(fault.Invalid, "trigger=%q is none of webhook, alert, api, manual, pipeline, schedule.", page.Trigger)
+	}
+	return filter, nil
+}
+
+func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
+	page := views.RunsPage{Page: s.frame(w, r, "runs", "Runs"), CanOperate: may(r, "POST /admin/runs/bulk")}
+	filter, err := s.runFilter(r, &page)
+	if err != nil {
+		return err
 	}
 	list, fresh, err := shownRows(r, filter.Page, func(ids []string, p db.Page) (db.Connection[db.Run], error) {
 		if ids != nil {
@@ -143,8 +148,11 @@ func (s *Server) runPages(w http.ResponseWriter, r *http.Request) error {
 	}
 	page.Pager, page.New = pagerOf(r, list), fresh
 	page.Self, page.Poll = pollOf(r, list, func(run *db.Run) string { return run.ID })
-	page.CanOperate, page.Back = may(r, "POST /admin/runs/bulk"), backTo(r)
-	page.Filtered = page.Query+page.Status+page.Definition+page.Trigger+page.Environment+page.Incident != "" || version != 0
+	page.Tools, err = s.toolsOf(r, "runs", page.CanOperate, page.Pager, func() (int, error) { return s.store.CountRuns(r.Context(), filter) })
+	if err != nil {
+		return err
+	}
+	page.Filtered = page.Tools.Query != ""
 	return s.render(w, r, http.StatusOK, views.Runs(page), views.ResultsFragment)
 }
 

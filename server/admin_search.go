@@ -97,7 +97,9 @@ func (s *Server) searchPage(w http.ResponseWriter, r *http.Request) error {
 
 // searchSettings finds channels and sources by their names and descriptions.
 func (s *Server) searchSettings(r *http.Request, query string) (hits []views.Hit, err error) {
-	says := func(texts ...string) bool { return strings.Contains(strings.ToLower(strings.Join(texts, " ")), strings.ToLower(query)) }
+	says := func(texts ...string) bool {
+		return strings.Contains(strings.ToLower(strings.Join(texts, " ")), strings.ToLower(query))
+	}
 	channels, err := s.store.Channels(r.Context())
 	if err != nil {
 		return nil, err

@@ -392,7 +392,7 @@ func Components(now time.Time) templ.Component {
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}
-			templ_7745c5c3_Err = runBulk("#main").Render(ctx, templ_7745c5c3_Buffer)
+			templ_7745c5c3_Err = runBulk().Render(ctx, templ_7745c5c3_Buffer)
 			if templ_7745c5c3_Err != nil {
 				return templ_7745c5c3_Err
 			}

@@ -28,7 +28,7 @@ test("several incidents are taken on together by the keys, and stay chosen while
   await page.goto("/admin/incidents")
   const refreshed = page.waitForResponse(response => response.url().includes("rows="))
   for (const key of ["j", "x", "j", "j", "Shift+X"]) await page.keyboard.press(key)
-  await page.getByText("incidents chosen").waitFor()
+  await page.getByText("Chosen incidents:").waitFor()
   await refreshed
   await page.waitForFunction(() => document.querySelectorAll("[data-choose]:checked").length === 3)
   await audit(page, "incidents, three chosen")

@@ -42,5 +42,11 @@ document.addEventListener("keydown", event => {
 let chosen = new Set()
 document.addEventListener("htmx:before:swap", () => { chosen = new Set(boxes().filter(b => b.checked).map(b => b.value)) })
 document.addEventListener("htmx:after:swap", () => { for (const b of boxes()) b.checked = chosen.has(b.value); show() })
+// What is done with all that match is asked about once more.
+document.addEventListener("submit", event => {
+  const all = event.target.id === "bulk" && document.querySelector("[data-all]")
+  const what = event.submitter?.textContent.trim()
+  if (all && !window.confirm(`${what}: all ${all.dataset.all} that match?`)) event.preventDefault()
+})
 document.addEventListener("reset", () => setTimeout(show))
 show()
