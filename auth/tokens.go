@@ -211,6 +211,7 @@ func newToken(id, secret string, in TokenInput) (db.APIToken, error) {
 		t.Scopes = append(t.Scopes, string(scope))
 	}
 	slices.Sort(t.Scopes)
+	t.Scopes = slices.Compact(t.Scopes)
 	return t, nil
 }
 

@@ -26,6 +26,16 @@ func (f AlertFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
+// indexed applies what an index finds in the order of the list.
+func (f AlertFilter) indexed(q *bun.SelectQuery) {
+	switch {
+	case f.IncidentID != "":
+		equals(q, "incident_id", f.IncidentID)
+	case f.Status == "firing":
+		equals(q, "status", f.Status)
+	}
+}
+
 // Alert returns an alert by its id.
 func (s *Store) Alert(ctx context.Context, id string) (*Alert, error) {
 	a := new(Alert)
@@ -39,13 +49,14 @@ func (s *Store) Alert(ctx context.Context, id string) (*Alert, error) {
 func (s *Store) Alerts(ctx context.Context, f AlertFilter) (Connection[Alert], error) {
 	var as []Alert
 	q := f.apply(s.read.NewSelect().Model(&as))
+	f.narrow = f.indexed
 	return list(ctx, q, &as, f.Page, "created_at", func(a *Alert) (time.Time, string) { return a.CreatedAt, a.ID })
 }
 
 // CountAlerts counts what [Store.Alerts] lists on all pages.
 func (s *Store) CountAlerts(ctx context.Context, f AlertFilter) (int, error) {
-	n, err := f.apply(s.read.NewSelect().Model((*Alert)(nil))).Count(ctx)
-	return int(n), wrap(err, "count alerts")
+	f.narrow = f.indexed
+	return count[Alert](ctx, f.apply(s.read.NewSelect().Model((*Alert)(nil))), f.Page, "created_at")
 }
 
 // AlertsByIncident returns the alerts of several incidents, each the newest first.

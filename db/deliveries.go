@@ -51,8 +51,7 @@ func (s *Store) Deliveries(ctx context.Context, f DeliveryFilter) (Connection[De
 
 // CountDeliveries counts what [Store.Deliveries] lists on all pages.
 func (s *Store) CountDeliveries(ctx context.Context, f DeliveryFilter) (int, error) {
-	n, err := f.apply(s.read.NewSelect().Model((*Delivery)(nil))).Count(ctx)
-	return int(n), wrap(err, "count deliveries")
+	return count[Delivery](ctx, f.apply(s.read.NewSelect().Model((*Delivery)(nil))), f.Page, "received_at")
 }
 
 // PendingIntakes returns the ids of accepted deliveries that no definition is named for and whose intake was not

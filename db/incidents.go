@@ -33,6 +33,17 @@ func (f IncidentFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	return q
 }
 
+// indexed applies what an index finds in the order of the list.
+func (f IncidentFilter) indexed(q *bun.SelectQuery) {
+	switch {
+	case f.Host != "":
+		equals(q, "host", f.Host)
+	case len(f.Status) == 1:
+		equals(q, "status", f.Status[0])
+		equals(q, "severity", f.Severity)
+	}
+}
+
 // Matches reports whether [Store.Incidents] would list the incident.
 func (f IncidentFilter) Matches(i *Incident) bool {
 	return (len(f.Status) == 0 || slices.Contains(f.Status, i.Status)) &&
@@ -60,6 +71,7 @@ func (s *Store) IncidentsByID(ctx context.Context, ids []string) (map[string]*In
 func (s *Store) Incidents(ctx context.Context, f IncidentFilter) (Connection[Incident], error) {
 	var incs []Incident
 	q := f.apply(s.read.NewSelect().Model(&incs))
+	f.narrow = f.indexed
 	return list(ctx, q, &incs, f.Page, "created_at", func(i *Incident) (time.Time, string) { return i.CreatedAt, i.ID })
 }
 
@@ -97,8 +109,8 @@ func (s *Store) CountIncidentsBySeverity(ctx context.Context, status IncidentSta
 
 // CountIncidents counts what [Store.Incidents] lists on all pages.
 func (s *Store) CountIncidents(ctx context.Context, f IncidentFilter) (int, error) {
-	n, err := f.apply(s.read.NewSelect().Model((*Incident)(nil))).Count(ctx)
-	return int(n), wrap(err, "count incidents")
+	f.narrow = f.indexed
+	return count[Incident](ctx, f.apply(s.read.NewSelect().Model((*Incident)(nil))), f.Page, "created_at")
 }
 
 // UpdateIncident reads an incident, lets fn change it, and stores it with the action that fn returns, if any, in

@@ -29,8 +29,11 @@ type Page struct {
 	Before string
 
 	// Within, if not 0, is how many records of the list are looked at, whether or not the filters let them pass: a
-	// search for what is rare ends.
+	// search for what is rare ends. Records that a filter with an index leaves out are not looked at. Counts have
+	// this bound too: they count among the first of the list.
 	Within int
+
+	narrow func(*bun.SelectQuery) // applies the filter with an index
 }
 
 // Connection is a part of a list, always in the order of the list.
@@ -55,43 +58,12 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	if limit == 0 {
 		limit = defaultPage
 	}
-	order, beyond := "?TableAlias.? DESC, ?TableAlias.id DESC", ">="
-	if backward {
-		order, beyond = "?TableAlias.? ASC, ?TableAlias.id ASC", "<="
-	}
-	col := bun.Ident(column)
-	place := func(q *bun.SelectQuery) error {
-		for _, bound := range []struct{ cursor, operator string }{{p.After, "<"}, {p.Before, ">"}} {
-			if bound.cursor == "" {
-				continue
-			}
-			at, id, err := parseCursor(bound.cursor)
-			if err != nil {
-				return err
-			}
-			q.Where("(?TableAlias.?, ?TableAlias.id) "+bound.operator+" (?, ?)", col, at, id)
-		}
-		q.OrderExpr(order, col)
-		return nil
-	}
-	if err := place(q); err != nil {
+	if err := p.place(q, column); err != nil {
 		return c, err
 	}
-	var edge struct {
-		At time.Time
-		ID string
-	}
-	if p.Within > 0 {
-		last := q.NewSelect().Model((*T)(nil)).ColumnExpr("?TableAlias.? AS at, ?TableAlias.id", col)
-		if err := place(last); err != nil {
-			return c, err
-		}
-		switch err := last.Offset(int64(p.Within-1)).Limit(1).Scan(ctx, &edge.At, &edge.ID); {
-		case err == nil:
-			q.Where("(?TableAlias.?, ?TableAlias.id) "+beyond+" (?, ?)", col, edge.At, edge.ID)
-		case !errors.Is(err, sql.ErrNoRows):
-			return c, wrap(err, "list")
-		}
+	further, err := lookWithin[T](ctx, q, p, column)
+	if err != nil {
+		return c, err
 	}
 	*items = make([]T, 0, limit+1)
 	if err := q.Limit(int64(limit + 1)).Scan(ctx); err != nil {
@@ -101,8 +73,8 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	more := len(c.Items) > limit
 	if more {
 		c.Items = c.Items[:limit]
-	} else if edge.ID != "" {
-		c.Further = cursorOf(edge.At, edge.ID)
+	} else {
+		c.Further = further
 	}
 	if backward {
 		slices.Reverse(c.Items)
@@ -115,6 +87,67 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 		c.Cursors[i] = cursorOf(key(&c.Items[i]))
 	}
 	return c, nil
+}
+
+// place puts q in the order of the page, from its cursor.
+func (p Page) place(q *bun.SelectQuery, column string) error {
+	col := bun.Ident(column)
+	for _, bound := range []struct{ cursor, operator string }{{p.After, "<"}, {p.Before, ">"}} {
+		if bound.cursor == "" {
+			continue
+		}
+		at, id, err := parseCursor(bound.cursor)
+		if err != nil {
+			return err
+		}
+		q.Where("(?TableAlias.?, ?TableAlias.id) "+bound.operator+" (?, ?)", col, at, id)
+	}
+	order := "?TableAlias.? DESC, ?TableAlias.id DESC"
+	if p.Last > 0 {
+		order = "?TableAlias.? ASC, ?TableAlias.id ASC"
+	}
+	q.OrderExpr(order, col)
+	return nil
+}
+
+// lookWithin keeps q to what [Page.Within] allows and returns the cursor from which to go on; "" if there is no more.
+func lookWithin[T any](ctx context.Context, q *bun.SelectQuery, p Page, column string) (further string, err error) {
+	if p.Within == 0 {
+		return "", nil
+	}
+	col := bun.Ident(column)
+	last := q.NewSelect().Model((*T)(nil)).ColumnExpr("?TableAlias.? AS at, ?TableAlias.id", col)
+	if p.narrow != nil {
+		p.narrow(last)
+	}
+	if err := p.place(last, column); err != nil {
+		return "", err
+	}
+	var edge struct {
+		At time.Time
+		ID string
+	}
+	switch err := last.Offset(int64(p.Within-1)).Limit(1).Scan(ctx, &edge.At, &edge.ID); {
+	case errors.Is(err, sql.ErrNoRows):
+		return "", nil
+	case err != nil:
+		return "", wrap(err, "list")
+	}
+	beyond := ">="
+	if p.Last > 0 {
+		beyond = "<="
+	}
+	q.Where("(?TableAlias.?, ?TableAlias.id) "+beyond+" (?, ?)", col, edge.At, edge.ID)
+	return cursorOf(edge.At, edge.ID), nil
+}
+
+// count counts what q finds, on all pages.
+func count[T any](ctx context.Context, q *bun.SelectQuery, p Page, column string) (int, error) {
+	if _, err := lookWithin[T](ctx, q, Page{Within: p.Within, narrow: p.narrow}, column); err != nil {
+		return 0, err
+	}
+	n, err := q.Count(ctx)
+	return int(n), wrap(err, "count")
 }
 
 const cursorTime = "2006-01-02T15:04:05.000000Z"

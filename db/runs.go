@@ -60,12 +60,40 @@ func (f RunFilter) apply(q *bun.SelectQuery) *bun.SelectQuery {
 	if !f.CreatedBefore.IsZero() {
 		q.Where("r.created_at < ?", f.CreatedBefore)
 	}
-	if id, ok := wholeID(f.Search); ok {
-		q.Where("(r.id = ? OR r.trace_id = ?)", strings.ToLower(id), id)
-	} else {
+	if !f.hasID(q) {
 		contains(q, f.Search, "id", "trace_id", "definition_name", "source", "error")
 	}
 	return q
+}
+
+// hasID looks a search for a whole id up as such.
+func (f RunFilter) hasID(q *bun.SelectQuery) bool {
+	id, ok := wholeID(f.Search)
+	if ok {
+		q.Where("(r.id = ? OR r.trace_id = ?)", strings.ToLower(id), id)
+	}
+	return ok
+}
+
+// indexed applies what an index finds in the order of the list.
+func (f RunFilter) indexed(q *bun.SelectQuery) {
+	switch {
+	case f.hasID(q):
+	case f.TraceID != "":
+		equals(q, "trace_id", f.TraceID)
+	case f.IncidentID != "":
+		equals(q, "incident_id", f.IncidentID)
+	case f.DefinitionID != "":
+		equals(q, "definition_id", f.DefinitionID)
+	case len(f.Status) == 1:
+		equals(q, "status", f.Status[0])
+	}
+	if !f.CreatedAfter.IsZero() {
+		q.Where("r.created_at >= ?", f.CreatedAfter)
+	}
+	if !f.CreatedBefore.IsZero() {
+		q.Where("r.created_at < ?", f.CreatedBefore)
+	}
 }
 
 // Matches reports whether [Store.Runs] would list the run.
@@ -120,13 +148,14 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) (Connection[Run], error) 
 	} else {
 		q.Column(slices.Compact(slices.Sorted(slices.Values(append([]string{"id", "created_at"}, f.Columns...))))...)
 	}
+	f.narrow = f.indexed
 	return list(ctx, q, &rs, f.Page, "created_at", func(r *Run) (time.Time, string) { return r.CreatedAt, r.ID })
 }
 
 // CountRuns counts what [Store.Runs] lists on all pages.
 func (s *Store) CountRuns(ctx context.Context, f RunFilter) (int, error) {
-	n, err := f.apply(s.read.NewSelect().Model((*Run)(nil))).Count(ctx)
-	return int(n), wrap(err, "count runs")
+	f.narrow = f.indexed
+	return count[Run](ctx, f.apply(s.read.NewSelect().Model((*Run)(nil))), f.Page, "created_at")
 }
 
 // RunByIdempotencyKey returns the run of a definition that was started with the key.

@@ -84,7 +84,7 @@ func (r *mutationResolver) EnableUser(ctx context.Context, input EnableUserInput
 }
 
 func (r *queryResolver) Users(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.User], error) {
-	p, err := userList.page(first, after, last, before)
+	p, err := r.page(userList, first, after, last, before)
 	if err != nil {
 		return nil, err
 	}
@@ -93,11 +93,11 @@ func (r *queryResolver) Users(ctx context.Context, first *int32, after *string, 
 		return nil, err
 	}
 	c, err := pageByName(all, func(u *db.User) string { return u.Name }, p)
-	return connect(userList, c, func(context.Context) (int, error) { return len(all), nil }), err
+	return connect(userList, p, c, func(context.Context) (int, error) { return len(all), nil }), err
 }
 
 func (r *queryResolver) Tokens(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.APIToken], error) {
-	p, err := tokenList.page(first, after, last, before)
+	p, err := r.page(tokenList, first, after, last, before)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (r *queryResolver) Tokens(ctx context.Context, first *int32, after *string,
 	place := func(t *db.APIToken) string { return t.Name + "\x00" + t.ID } // names of revoked tokens are used again
 	slices.SortFunc(all, func(a, b db.APIToken) int { return strings.Compare(place(&a), place(&b)) })
 	c, err := pageByName(all, place, p)
-	return connect(tokenList, c, func(context.Context) (int, error) { return len(all), nil }), err
+	return connect(tokenList, p, c, func(context.Context) (int, error) { return len(all), nil }), err
 }
 
 func (r *userResolver) ID(ctx context.Context, obj *db.User) (string, error) {

@@ -1,10 +1,12 @@
 package graph
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 	"time"
 
@@ -147,19 +149,22 @@ func runFilter(filter *PipelineRunFilter) db.RunFilter {
 		return db.RunFilter{}
 	}
 	return db.RunFilter{
-		Status: filter.Status.Value(), Source: given(filter.Source), Environment: given(filter.Environment),
+		Status: distinct(filter.Status.Value()), Source: given(filter.Source), Environment: given(filter.Environment),
 		DefinitionName: given(filter.Definition), IncidentID: incidentNode.key(given(filter.IncidentID)),
 		Trigger: given(filter.Trigger), TraceID: given(filter.TraceID),
 		CreatedAfter: given(filter.CreatedAfter), CreatedBefore: given(filter.CreatedBefore), Search: given(filter.Search),
 	}
 }
 
+// distinct leaves out what a list says again.
+func distinct[T cmp.Ordered](list []T) []T { return slices.Compact(slices.Sorted(slices.Values(list))) }
+
 func incidentFilter(filter *IncidentFilter) db.IncidentFilter {
 	if filter == nil {
 		return db.IncidentFilter{}
 	}
 	return db.IncidentFilter{
-		Status: filter.Status.Value(), Severity: given(filter.Severity), Host: given(filter.Host),
+		Status: distinct(filter.Status.Value()), Severity: given(filter.Severity), Host: given(filter.Host),
 		AlertName: given(filter.AlertName), Search: given(filter.Search),
 	}
 }

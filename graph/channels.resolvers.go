@@ -90,7 +90,7 @@ func (r *queryResolver) Channel(ctx context.Context, name string) (*db.Channel, 
 }
 
 func (r *queryResolver) Channels(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.Channel], error) {
-	p, err := channelList.page(first, after, last, before)
+	p, err := r.page(channelList, first, after, last, before)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func (r *queryResolver) Channels(ctx context.Context, first *int32, after *strin
 		return nil, err
 	}
 	c, err := pageByName(all, func(c *db.Channel) string { return c.Name }, p)
-	return connect(channelList, c, func(context.Context) (int, error) { return len(all), nil }), err
+	return connect(channelList, p, c, func(context.Context) (int, error) { return len(all), nil }), err
 }
 
 func (r *queryResolver) NodeTypes(ctx context.Context, category *NodeTypeCategory) ([]*NodeType, error) {

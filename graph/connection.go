@@ -8,10 +8,7 @@ import (
 	"penstock/fault"
 )
 
-const (
-	defaultPage = 25
-	largestPage = 100
-)
+const defaultPage = 25
 
 // Connection is a page of a list as Relay wants it.
 type Connection[T any] struct {
@@ -95,15 +92,18 @@ var _ = map[list]bool{
 }
 
 // page checks the arguments of a connection.
-func (l list) page(first *int32, after *string, last *int32, before *string) (db.Page, error) {
+func (r *Resolver) page(l list, first *int32, after *string, last *int32, before *string) (db.Page, error) {
 	var p db.Page
 	if first != nil && last != nil {
 		return p, fault.New(fault.Invalid, "Give `first` or `last`, not both.")
 	}
-	p.First = defaultPage
+	p.First = min(defaultPage, r.limits.Page)
 	for name, n := range map[string]*int32{"first": first, "last": last} {
-		if n != nil && (*n < 1 || *n > largestPage) {
-			return p, fault.New(fault.Invalid, "`%s` must be from 1 to %d.", name, largestPage)
+		if n == nil {
+			continue
+		}
+		if err := r.few(name, *n); err != nil {
+			return p, err
 		}
 	}
 	switch {
@@ -130,8 +130,23 @@ func (l list) open(name string, cursor *string) (string, error) {
 	return inner, nil
 }
 
+// few checks an argument that says how many items there are to be.
+func (r *Resolver) few(name string, n int32) error {
+	if n < 1 || int(n) > r.limits.Page {
+		return fault.New(fault.Invalid, "`%s` must be from 1 to %d.", name, r.limits.Page)
+	}
+	return nil
+}
+
+// search bounds what a page looks through, if one of these filters is used: no index serves them.
+func (r *Resolver) search(p *db.Page, filters ...string) {
+	if strings.Join(filters, "") != "" {
+		p.Within = r.limits.Search
+	}
+}
+
 // connect makes the page that the resolvers return.
-func connect[T any](l list, c db.Connection[T], count func(context.Context) (int, error)) *Connection[T] {
+func connect[T any](l list, p db.Page, c db.Connection[T], count func(context.Context) (int, error)) *Connection[T] {
 	out := &Connection[T]{
 		Edges: make([]*Edge[T], len(c.Items)), Nodes: make([]*T, len(c.Items)), count: count,
 		PageInfo: &PageInfo{HasNextPage: c.HasNext, HasPreviousPage: c.HasPrevious},
@@ -142,6 +157,13 @@ func connect[T any](l list, c db.Connection[T], count func(context.Context) (int
 	}
 	if n := len(out.Edges); n > 0 {
 		out.PageInfo.StartCursor, out.PageInfo.EndCursor = &out.Edges[0].Cursor, &out.Edges[n-1].Cursor
+	}
+	switch further := string(l) + "." + c.Further; { // of a search, perhaps behind the last item
+	case c.Further == "":
+	case p.Last > 0:
+		out.PageInfo.HasPreviousPage, out.PageInfo.StartCursor = true, &further
+	default:
+		out.PageInfo.HasNextPage, out.PageInfo.EndCursor = true, &further
 	}
 	return out
 }

@@ -2,10 +2,12 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"time"
 
-	"github.com/99designs/gqlgen/graphql/handler/extension"
+	"github.com/99designs/gqlgen/complexity"
+	"github.com/99designs/gqlgen/graphql"
 	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"golang.org/x/time/rate"
@@ -41,8 +43,8 @@ type cost struct {
 // seconds there is enough.
 func (p *purses) pay(ctx context.Context) (cost, *gqlerror.Error) {
 	c := cost{Requested: 1, Limit: p.limits.Complexity, Budget: p.limits.Budget, Restore: p.limits.Restore}
-	if stats := extension.GetComplexityStats(ctx); stats != nil {
-		c.Requested = max(stats.Complexity, 1)
+	if n, ok := graphql.GetOperationContext(ctx).Stats.GetExtension(costKey).(int); ok {
+		c.Requested = max(n, 1)
 	}
 	caller, _ := auth.From(ctx)
 	key := string(caller.Kind) + ":" + caller.ID
@@ -63,6 +65,32 @@ func (p *purses) pay(ctx context.Context) (cost, *gqlerror.Error) {
 	}
 	c.Remaining = int(purse.TokensAt(now))
 	return c, nil
+}
+
+const costKey = "cost"
+
+// costLimit refuses operations that cost too much.
+type costLimit struct {
+	limit  int
+	schema graphql.ExecutableSchema
+	itself schemaLengths
+}
+
+func (*costLimit) ExtensionName() string { return "CostLimit" }
+
+func (c *costLimit) Validate(schema graphql.ExecutableSchema) error {
+	c.schema, c.itself = schema, measureSchema(schema.Schema())
+	return nil
+}
+
+func (c *costLimit) MutateOperationContext(ctx context.Context, op *graphql.OperationContext) *gqlerror.Error {
+	set := op.Operation.SelectionSet
+	n := saturated(complexity.Calculate(ctx, c.schema, op.Operation, op.Variables, complexity.WithFixedScalarValue(0))) + c.itself.cost(set)
+	op.Stats.SetExtension(costKey, n)
+	if n > c.limit {
+		return coded(codeComplexityLimit, "The operation costs %d; the limit is %d. Ask for fewer items or fields at once.", n, c.limit)
+	}
+	return nil
 }
 
 // costs says what fields cost beyond the ordinary (a scalar nothing, an object 1): connections the
@@ -97,12 +125,34 @@ func costs() ComplexityRoot {
 	c.Query.Channels = func(child int, first *int32, _ *string, last *int32, _ *string) int {
 		return page(child, first, last)
 	}
+	c.Query.Schedules = func(child int, first *int32, _ *string, last *int32, _ *string, _ *string) int {
+		return page(child, first, last)
+	}
+	c.Query.Users = func(child int, first *int32, _ *string, last *int32, _ *string) int { return page(child, first, last) }
+	c.Query.Tokens = func(child int, first *int32, _ *string, last *int32, _ *string) int { return page(child, first, last) }
 	c.Query.Sources = func(child int, first *int32, _ *string, last *int32, _ *string) int {
 		return page(child, first, last)
 	}
 	// What takes time of the processor by itself, not by what is selected.
-	c.Mutation.ValidatePipelineDefinition = func(child int, _ ValidatePipelineDefinitionInput) int { return 200 + child }
-	c.Mutation.DryRunPipelineDefinition = func(child int, _ DryRunPipelineDefinitionInput) int { return 500 + child }
+	document := func(raw json.RawMessage) int { return 200 + len(raw)/64 } // is checked
+	c.Mutation.ValidatePipelineDefinition = func(child int, in ValidatePipelineDefinitionInput) int {
+		return document(in.Config.Value()) + child
+	}
+	c.Mutation.CreatePipelineDefinition = func(child int, in CreatePipelineDefinitionInput) int { return document(in.Config) + child }
+	c.Mutation.UpdatePipelineDefinition = func(child int, in UpdatePipelineDefinitionInput) int {
+		return document(in.Config.Value()) + child
+	}
+	c.Mutation.RollBackPipelineDefinition = func(child int, _ RollBackPipelineDefinitionInput) int { return 200 + child }
+	c.Mutation.DryRunPipelineDefinition = func(child int, in DryRunPipelineDefinitionInput) int {
+		return 300 + document(in.Config.Value()) + child
+	}
+	c.Mutation.CreateUser = func(child int, _ CreateUserInput) int { return 400 + child } // a hash made to be slow
+	c.Mutation.ResetUserPassword = func(child int, _ ResetUserPasswordInput) int { return 400 + child }
+	c.Query.PipelineDefinitionSchema = func(int) int { return 200 }
+	c.Query.PipelineDefinitionDiff = func(child int, _ string, _, _ *int32) int { return 100 + child }
+	c.Query.NodeTypes = func(child int, _ *NodeTypeCategory) int { return 50 + child }
+	c.Query.ScheduleTimes = func(_ int, _, _ string, count int32) int { return 10 + 2*int(min(max(count, 1), 1000)) }
+	c.Schedule.NextTimes = func(_ int, count int32) int { return 2 * int(min(max(count, 1), 1000)) }
 	c.Query.TryMatchRule = func(child int, _ string, first int32) int { return 100 + page(child, &first, nil) }
 	c.Query.ServerStatus = func(child int) int { return 10 + child }
 	c.Query.Nodes = func(child int, ids []string) int { return 1 + len(ids)*max(child, 1) }

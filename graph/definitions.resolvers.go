@@ -12,6 +12,7 @@ import (
 	"penstock/db"
 	"penstock/engine"
 	"penstock/engine/definition"
+	"penstock/fault"
 )
 
 func (r *mutationResolver) RollBackPipelineDefinition(ctx context.Context, input RollBackPipelineDefinitionInput) (*RollBackPipelineDefinitionPayload, error) {
@@ -109,7 +110,7 @@ func (r *pipelineDefinitionResolver) ID(ctx context.Context, obj *db.PipelineDef
 }
 
 func (r *pipelineDefinitionResolver) Versions(ctx context.Context, obj *db.PipelineDefinition, first *int32, after *string, last *int32, before *string) (*Connection[db.PipelineDefinitionVersion], error) {
-	c, err := loadersOf(ctx).versionsOf.below(ctx, versionList, obj.ID, first, after, last, before,
+	c, err := loadersOf(ctx).versionsOf.below(ctx, r.Resolver, versionList, obj.ID, first, after, last, before,
 		func(p db.Page) (db.Connection[db.PipelineDefinitionVersion], error) {
 			return r.store.DefinitionVersions(ctx, obj.ID, p)
 		})
@@ -146,7 +147,7 @@ func (r *queryResolver) PipelineDefinition(ctx context.Context, name string) (*d
 func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) (*Connection[db.PipelineDefinition], error) {
 	var f db.DefinitionFilter
 	var err error
-	if f.Page, err = definitionList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(definitionList, first, after, last, before); err != nil {
 		return nil, err
 	}
 	if filter != nil {
@@ -154,12 +155,15 @@ func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, a
 		if f.Tags, err = tags(filter.Tags); err != nil {
 			return nil, err
 		}
+		if len(f.Tags) > maxTags {
+			return nil, fault.New(fault.Invalid, "`tags` must be at most %d.", maxTags)
+		}
 	}
 	c, err := r.store.Definitions(ctx, f)
 	for i := range c.Items {
 		loadersOf(ctx).announceDefinition(c.Items[i].ID)
 	}
-	return connect(definitionList, c, func(ctx context.Context) (int, error) { return r.store.CountDefinitions(ctx, f) }), err
+	return connect(definitionList, f.Page, c, func(ctx context.Context) (int, error) { return r.store.CountDefinitions(ctx, f) }), err
 }
 
 func (r *queryResolver) PipelineDefinitionDiff(ctx context.Context, name string, from *int32, to *int32) (*engine.VersionDiff, error) {

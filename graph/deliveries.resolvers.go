@@ -107,7 +107,7 @@ func (r *deliveryResolver) Decisions(ctx context.Context, obj *db.Delivery) ([]*
 }
 
 func (r *incidentResolver) Decisions(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.Decision], error) {
-	return loadersOf(ctx).decisionsOf.below(ctx, decisionList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.Decision], error) {
+	return loadersOf(ctx).decisionsOf.below(ctx, r.Resolver, decisionList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.Decision], error) {
 		c, err := r.store.Decisions(ctx, db.DecisionFilter{IncidentID: obj.ID, Page: p})
 		loadersOf(ctx).announceDecisions(c.Items)
 		return c, err
@@ -148,15 +148,18 @@ func (r *queryResolver) Deliveries(ctx context.Context, first *int32, after *str
 		}
 	}
 	var err error
-	if f.Page, err = deliveryList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(deliveryList, first, after, last, before); err != nil {
 		return nil, err
+	}
+	if f.TraceID == "" {
+		r.search(&f.Page, f.Source, f.Definition, f.Status)
 	}
 	c, err := r.store.Deliveries(ctx, f)
 	for _, d := range c.Items {
 		loadersOf(ctx).decisions.announce(d.ID)
 		loadersOf(ctx).deliveries.announce(d.ReplayOf)
 	}
-	return connect(deliveryList, c, func(ctx context.Context) (int, error) { return r.store.CountDeliveries(ctx, f) }), err
+	return connect(deliveryList, f.Page, c, func(ctx context.Context) (int, error) { return r.store.CountDeliveries(ctx, f) }), err
 }
 
 func (r *queryResolver) Decisions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) (*Connection[db.Decision], error) {

@@ -48,8 +48,8 @@ func (r *queryResolver) PipelineDefinitionSchema(ctx context.Context) (json.RawM
 }
 
 func (r *queryResolver) ScheduleTimes(ctx context.Context, cron string, timeZone string, count int32) ([]*time.Time, error) {
-	if count < 1 || count > largestPage {
-		return nil, fault.New(fault.Invalid, "`count` must be from 1 to %d.", largestPage)
+	if err := r.few("count", count); err != nil {
+		return nil, err
 	}
 	times, err := definition.Schedule{Cron: cron, TimeZone: timeZone}.Times()
 	if err != nil {
@@ -59,8 +59,8 @@ func (r *queryResolver) ScheduleTimes(ctx context.Context, cron string, timeZone
 }
 
 func (r *queryResolver) TryMatchRule(ctx context.Context, match string, first int32) ([]*engine.TriedAlert, error) {
-	if first < 1 || first > largestPage {
-		return nil, fault.New(fault.Invalid, "`first` must be from 1 to %d.", largestPage)
+	if err := r.few("first", first); err != nil {
+		return nil, err
 	}
 	tried, err := r.engine.TryMatch(ctx, match, int(first))
 	for i := range tried {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"math"
+	"regexp"
 	"runtime/debug"
 	"strings"
 
@@ -60,7 +61,7 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 			if code == errcode.ParseFailed && strings.Contains(shown.Message, "token limit") {
 				shown.Extensions["code"] = codeTokenLimit
 			}
-			shown.Message = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "").Replace(shown.Message)
+			shown.Message = withoutValue(shown.Message)
 			if len(shown.Message) > maxMessage {
 				shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + " …"
 			}
@@ -76,6 +77,26 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 		return shown
 	}
 }
+
+// quotedValue are the ends of messages of the validator that quote a value, which may be one that nobody else is to see.
+var quotedValue = regexp.MustCompile(`(?s)^(.* cannot represent a?\s?non[- ].+? value|Expected value of type "[^"]+"): .*$|^.* is not a valid (\w+)$|^cannot use .* as (\w+)$`)
+
+// withoutValue takes the value out of a message of the validator, and what there is of [numberMark].
+func withoutValue(message string) string {
+	message = strings.Replace(message, `", found `, `": `, 1)
+	m := quotedValue.FindStringSubmatch(message)
+	switch {
+	case m == nil:
+		return numberMarks.Replace(message)
+	case m[1] != "":
+		return m[1] + "."
+	case m[2] != "":
+		return "This is not a value of the enum " + m[2] + "."
+	}
+	return "This is not of the type " + m[3] + "."
+}
+
+var numberMarks = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "")
 
 // requestPhase reports whether no operation has been chosen yet: errors are gqlgen's own.
 func requestPhase(ctx context.Context) bool {

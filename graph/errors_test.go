@@ -83,6 +83,47 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestErrorsQuoteNoValues sends a value where another type belongs: the answer says so without it.
+func TestErrorsQuoteNoValues(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for name, c := range map[string]struct {
+		query     string
+		variables map[string]any
+		code      string
+	}{
+		"text for a number":           {`{ runs(first: "canary") { totalCount } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
+		"text for an enum":            {`{ runs(filter: {status: ["canary"]}) { totalCount } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
+		"a number for text":           {`mutation { createUser(input: {name: "a", role: ADMIN, password: 4711canary}) { userErrors { code } } }`, nil, ""},
+		"a list for text":             {`mutation { createUser(input: {name: "a", role: ADMIN, password: {a: "canary"}}) { userErrors { code } } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
+		"a variable for an enum":      {`query($s: [RunStatus!]) { runs(filter: {status: $s}) { totalCount } }`, map[string]any{"s": "canary"}, "GRAPHQL_VALIDATION_FAILED"},
+		"a variable for a number":     {`query($n: Int) { runs(first: $n) { totalCount } }`, map[string]any{"n": "canary"}, "GRAPHQL_VALIDATION_FAILED"},
+		"a fraction for a number":     {`query($n: Int) { runs(first: $n) { totalCount } }`, map[string]any{"n": 47.11}, "GRAPHQL_VALIDATION_FAILED"},
+		"a variable for a time":       {`query($t: DateTime) { runs(filter: {createdAfter: $t}) { totalCount } }`, map[string]any{"t": "canary"}, codeBadUserInput},
+		"a variable for a duration":   {`mutation($d: Duration) { createToken(input: {name: "a", scopes: [READ], expiresIn: $d}) { secret } }`, map[string]any{"d": "canary"}, codeBadUserInput},
+		"a duration of 100,000 years": {`mutation { createToken(input: {name: "a", scopes: [READ], expiresIn: "P100000Y"}) { secret } }`, nil, codeBadUserInput},
+		"the name of no operation":    {`query a { viewer { name } }`, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body, err := json.Marshal(map[string]any{"query": c.query, "variables": c.variables, "operationName": map[bool]string{true: "canary"}[c.code == ""]})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := s.do(http.MethodPost, "", string(body), "Content-Type: application/json")
+			if len(r.Errors) == 0 || strings.Contains(string(r.Body), "canary") || strings.Contains(string(r.Body), "4711") {
+				t.Errorf("%s", r.Body)
+			}
+			if c.code != "" && r.code() != c.code {
+				t.Errorf("code %q, want %q: %s", r.code(), c.code, r.Body)
+			}
+		})
+	}
+	if r := s.query("read", `{ runs(filter: {tags: 1}) { totalCount } }`, nil); !strings.Contains(r.Errors[0].Message, `"tags"`) {
+		t.Errorf("names help: %s", r.Body)
+	}
+}
+
 // TestErrorsAreFew cuts the errors of an answer, first ones of the document first.
 func TestErrorsAreFew(t *testing.T) {
 	t.Parallel()

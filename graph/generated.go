@@ -37371,7 +37371,7 @@ func (ec *executionContext) unmarshalODuration2ᚖtimeᚐDuration(ctx context.Co
 	if v == nil {
 		return nil, nil
 	}
-	res, err := graphql.UnmarshalDuration(v)
+	res, err := UnmarshalDuration(v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -37381,7 +37381,7 @@ func (ec *executionContext) marshalODuration2ᚖtimeᚐDuration(ctx context.Cont
 	}
 	_ = sel
 	_ = ctx
-	res := graphql.MarshalDuration(*v)
+	res := MarshalDuration(*v)
 	return res
 }
 

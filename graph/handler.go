@@ -13,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/99designs/gqlgen/complexity"
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/99designs/gqlgen/graphql/executor"
@@ -72,7 +71,7 @@ type handler struct {
 func NewHandler(o Options) http.Handler {
 	resolver := &Resolver{
 		store: o.Store, engine: o.Engine, accounts: o.Auth, sources: o.Sources, notify: o.Notify, ai: o.AI,
-		patience: o.Limits.withDefaults().Patience,
+		limits: o.Limits.withDefaults(),
 	}
 	return newHandler(NewExecutableSchema(Config{Resolvers: resolver, Complexity: costs()}), o, resolver.withLoaders)
 }
@@ -94,13 +93,14 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	documents := documentCache{lru.New[*ast.QueryDocument](1000)}
 	h.exec.SetQueryCache(documents)
 	h.exec.SetParserTokenLimit(h.limits.Tokens)
+	h.exec.SetDefaultRulesFn(fewErrors(h.limits.Errors))
 	h.exec.SetErrorPresenter(presenter(o.Log))
 	h.exec.SetRecoverFunc(recoverer(o.Log))
 	h.exec.Use(extension.Introspection{}) // everybody who gets here has a credential
 	h.exec.Use(extension.AutomaticPersistedQuery{Cache: lru.New[string](500)})
 	h.exec.Use(documentLimit{h.limits, documents})
 	h.exec.Use(shapeLimit{h.limits})
-	h.exec.Use(extension.FixedComplexityLimit(h.limits.Complexity, complexity.WithFixedScalarValue(0)))
+	h.exec.Use(&costLimit{limit: h.limits.Complexity})
 	h.exec.Use(&keepJSON{})
 	h.exec.AroundRootFields(func(ctx context.Context, next graphql.RootResolver) graphql.Marshaler { return next(fresh(ctx)) })
 	h.exec.AroundResponses(func(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
@@ -208,7 +208,7 @@ func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.
 	case op.Doc != nil && op.Operation == nil && r.OperationName == "":
 		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has more than one operation: name one in `operationName`.")}
 	case op.Doc != nil && op.Operation == nil:
-		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has no operation %.100q, which `operationName` asks for.", r.OperationName)}
+		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has no operation of the name in `operationName`.")}
 	}
 	return operation{}, h.exec.DispatchError(ctx, errs)
 }

@@ -188,7 +188,7 @@ func TestHTTP(t *testing.T) {
 	t.Run("says which operation it lacks", func(t *testing.T) {
 		for body, want := range map[string]string{
 			`{"query":"query A { __typename } query B { __typename }"}`: "The document has more than one operation: name one in `operationName`.",
-			`{"query":"query A { __typename }","operationName":"B"}`:    "The document has no operation \"B\", which `operationName` asks for.",
+			`{"query":"query A { __typename }","operationName":"B"}`:    "The document has no operation of the name in `operationName`.",
 			`{"query":"query A { __typename }","operationName":""}`:     "",
 		} {
 			r := s.do("POST", "", body, sendJSON)

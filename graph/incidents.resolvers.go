@@ -36,7 +36,7 @@ func (r *incidentResolver) AcknowledgedBy(ctx context.Context, obj *db.Incident)
 }
 
 func (r *incidentResolver) Alerts(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.Alert], error) {
-	return loadersOf(ctx).alertsOf.below(ctx, alertList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.Alert], error) {
+	return loadersOf(ctx).alertsOf.below(ctx, r.Resolver, alertList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.Alert], error) {
 		c, err := r.store.Alerts(ctx, db.AlertFilter{IncidentID: obj.ID, Page: p})
 		return announceAlerts(ctx, c), err
 	})
@@ -100,15 +100,16 @@ func (r *queryResolver) Incident(ctx context.Context, id string) (*db.Incident, 
 func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) (*Connection[db.Incident], error) {
 	f := incidentFilter(filter)
 	var err error
-	if f.Page, err = incidentList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(incidentList, first, after, last, before); err != nil {
 		return nil, err
 	}
 	cursor, err := listCursor(ctx)
 	if err != nil {
 		return nil, err
 	}
+	r.search(&f.Page, f.Search, string(f.Severity), f.AlertName)
 	c, err := r.store.Incidents(ctx, f)
-	out := connect(incidentList, announceIncidents(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountIncidents(ctx, f) })
+	out := connect(incidentList, f.Page, announceIncidents(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountIncidents(ctx, f) })
 	out.ChangesCursor = cursor
 	return out, err
 }

@@ -139,6 +139,9 @@ func isNullJSON(o graphql.Omittable[json.RawMessage]) bool {
 
 func hasJSON(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
 
+// maxTags is how many tags a filter may name: each is a part of the statement.
+const maxTags = 20
+
 // tags reads an object of strings: nil keeps, null empties.
 func tags(o graphql.Omittable[json.RawMessage]) (map[string]string, error) {
 	raw, ok := o.ValueOK()

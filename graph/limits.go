@@ -2,7 +2,9 @@ package graph
 
 import (
 	"context"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -10,6 +12,8 @@ import (
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 	"github.com/vektah/gqlparser/v2/parser"
+	"github.com/vektah/gqlparser/v2/validator/core"
+	"github.com/vektah/gqlparser/v2/validator/rules"
 )
 
 // documentLimit refuses long documents before validation: the validator's check for overlapping fields
@@ -30,32 +34,36 @@ func (d documentLimit) MutateOperationParameters(ctx context.Context, params *gr
 	if err != nil {
 		return nil // the executor parses too and says what is wrong
 	}
-	n := 0
+	fields, aliases := 0, 0
+	var count func(ast.SelectionSet)
+	count = func(set ast.SelectionSet) {
+		for _, selection := range set {
+			switch s := selection.(type) {
+			case *ast.Field:
+				fields++
+				if s.Alias != s.Name {
+					aliases++
+				}
+				count(s.SelectionSet)
+			case *ast.InlineFragment:
+				count(s.SelectionSet)
+			}
+		}
+	}
 	for _, op := range doc.Operations {
-		n += written(op.SelectionSet)
+		count(op.SelectionSet)
 	}
 	for _, f := range doc.Fragments {
-		n += written(f.SelectionSet)
+		count(f.SelectionSet)
 	}
-	if n > d.limits.Selections {
-		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", n, d.limits.Selections)
+	switch most := d.limits.Aliases * len(doc.Operations); {
+	case fields > d.limits.Selections:
+		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", fields, d.limits.Selections)
+	case aliases > most && most > 0: // so one of the operations has too many; fields that conflict under one alias are dear to report
+		return coded(codeAliasLimit, "The document has %d aliases; the limit is %d for each operation.", aliases, d.limits.Aliases)
 	}
 	params.Query = hideNumbers(params.Query, doc)
 	return nil
-}
-
-// written counts the fields of a selection as they stand there.
-func written(set ast.SelectionSet) int {
-	n := 0
-	for _, selection := range set {
-		switch s := selection.(type) {
-		case *ast.Field:
-			n += 1 + written(s.SelectionSet)
-		case *ast.InlineFragment:
-			n += written(s.SelectionSet)
-		}
-	}
-	return n
 }
 
 // shapeLimit refuses operations by their shape. Every fragment is looked at once, so it is cheap even
@@ -129,8 +137,9 @@ func (w *shapeWalk) selections(set ast.SelectionSet) shape {
 		var one shape
 		switch s := selection.(type) {
 		case *ast.Field:
-			if !strings.HasPrefix(s.Name, "__") {
-				one = w.selections(s.SelectionSet)
+			one = w.selections(s.SelectionSet)
+			if isIntrospection(s.Name) {
+				one.depth = 0 // the validator has a rule for it
 			}
 			one.width = 1
 			one.fields = saturated(one.fields + 1)
@@ -183,6 +192,24 @@ func (w *shapeWalk) value(at string, v *ast.Value, inJSON bool) {
 	for i, child := range v.Children {
 		w.value(below(at, i, child), child.Value, inJSON)
 	}
+}
+
+// fewErrors are the rules of validation, of which each reports no more errors than an answer shows: fields that
+// conflict do so in pairs.
+func fewErrors(most int) func() *rules.Rules {
+	var few []core.Rule
+	all := rules.NewDefaultRules().GetInner()
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		few = append(few, core.Rule{Name: name, RuleFunc: func(observers *core.Events, add core.AddErrFunc) {
+			n := 0
+			all[name](observers, func(options ...core.ErrorOption) {
+				if n++; n <= most {
+					add(options...)
+				}
+			})
+		}})
+	}
+	return func() *rules.Rules { return rules.NewRules(few...) }
 }
 
 func coded(code, format string, args ...any) *gqlerror.Error {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/vektah/gqlparser/v2/ast"
 )
 
 // TestAttacks are documents made to cost more than they look. Each is refused with its code, with a
@@ -36,7 +38,25 @@ func TestAttacks(t *testing.T) { // not parallel: it measures the process
 		return "{" + b.String() + "}"
 	}
 	const circular = `query { __schema { types { fields { type { fields { type { fields { type { fields { type { fields { name } } } } } } } } } } } }`
+	many := func(head string, n int, part, tail string) string { // N in part is its number
+		var b strings.Builder
+		b.WriteString(head)
+		for i := range n {
+			b.WriteString(strings.ReplaceAll(part, "N", fmt.Sprint(i+1)) + " ")
+		}
+		return b.String() + tail
+	}
 	for name, c := range map[string]struct{ query, code string }{
+		"introspection of each field, often": {many("{ __schema { types {", 29, "aN: fields { name args { name type { name } } }", "} } }"), codeComplexityLimit},
+		"introspection that fans out": {many("{", 20, "__schema { types { ...f } }", "}") +
+			many(" fragment f on __Type {", 20, "... { fields { name args { name type { name } } } }", "}"), codeComplexityLimit},
+		"introspection of a long type, often": {many("{", 20, "aN: __type(name: \"Query\") { ...f }", "}") +
+			many(" fragment f on __Type {", 30, "... { fields { name description args { name description } } }", "}"), codeComplexityLimit},
+		"aliases in introspection":    {many("{ __schema {", 31, "aN: description", "} }"), codeAliasLimit},
+		"conflicts under one alias":   {many("{ runs { nodes {", 90, "x: id x: runId x: traceId x: status x: source", "} } }"), codeAliasLimit},
+		"conflicts of arguments":      {many("{ schedules { nodes {", 320, "nextTimes(count: N)", "} } }"), "GRAPHQL_VALIDATION_FAILED"},
+		"the schema of all drivers":   {many("{", 20, "pipelineDefinitionSchema nodeTypes { schema } nodeTypes { name }", "}"), codeRootFieldLimit},
+		"schemas and times together":  {many("{", 20, "aN: scheduleTimes(cron: \"0 0 29 2 *\", count: 200)", "}"), codeComplexityLimit},
 		"10,000 aliases":              {aliases(10_000), codeTokenLimit},
 		"31 aliases":                  {"{ viewer {" + strings.ReplaceAll(strings.Repeat("aN: name ", 31), "N", "x") + "} }", codeAliasLimit},
 		"21 root fields":              {"{" + strings.Repeat("viewer { name } ", 21) + "}", codeRootFieldLimit},
@@ -119,6 +139,90 @@ func TestAttacks(t *testing.T) { // not parallel: it measures the process
 				t.Errorf("%v of CPU, %d MB, an answer of %d bytes", spent, took>>20, len(r.Body))
 			}
 		})
+	}
+}
+
+// TestConnectionsCost asks for every list of the schema: its cost grows with the page.
+func TestConnectionsCost(t *testing.T) {
+	t.Parallel()
+	schema := NewExecutableSchema(Config{Complexity: costs()})
+	for name, object := range schema.Schema().Types {
+		for _, f := range object.Fields {
+			if object.Kind != ast.Object || !strings.HasSuffix(f.Type.Name(), "Connection") {
+				continue
+			}
+			one := 2
+			if n, ok := schema.Complexity(t.Context(), name, f.Name, one, map[string]any{"first": int32(100)}); !ok || n < 100*one {
+				t.Errorf("%s.%s: a page of 100 costs %d, known: %v", name, f.Name, n, ok)
+			}
+		}
+	}
+}
+
+// TestSettingsOfLists has the limits of pages, ids and searches set.
+func TestSettingsOfLists(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(l *Limits) { l.Page, l.IDs, l.Search = 3, 2, 2 })
+	s.define("work", `[{"id": "a", "type": "echo"}]`)
+	s.define("rare", `[{"id": "a", "type": "echo"}]`)
+	var ids []string
+	for _, name := range []string{"rare", "work", "work", "work", "work"} {
+		ids = append(ids, s.begin(name))
+		s.finish(ids[len(ids)-1])
+	}
+	refused := s.query("read", `{ a: runs(first: 4) { nodes { id } } b: nodes(ids: ["x", "y", "z"]) { id } }`, nil)
+	if len(refused.Errors) != 2 || refused.Errors[0].Message != "`first` must be from 1 to 3." || refused.Errors[1].Message != "Ask for at most 2 ids at once." {
+		t.Errorf("%s", refused.Body)
+	}
+	if r := s.query("read", `{ runs { nodes { id } } }`, nil); strings.Count(string(r.Data), `"id"`) != 3 {
+		t.Errorf("a page without a size: %s", r.Data)
+	}
+
+	type page struct {
+		Runs struct {
+			TotalCount int
+			Nodes      []struct{ RunID string }
+			PageInfo   PageInfo
+		}
+	}
+	search := func(arguments string) (p page) {
+		t.Helper()
+		r := s.query("read", `{ runs(`+arguments+`) { totalCount nodes { runId } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }`, nil)
+		if err := json.Unmarshal(r.Data, &p); err != nil || len(r.Errors) > 0 {
+			t.Fatalf("%s", r.Body)
+		}
+		return p
+	}
+	const rare = `filter: {search: "rare"}`
+	found, pages := "", 0
+	for p := search("first: 3, " + rare); ; p = search(fmt.Sprintf(`first: 3, after: %q, %s`, *p.Runs.PageInfo.EndCursor, rare)) {
+		pages++
+		for _, run := range p.Runs.Nodes {
+			found += run.RunID
+		}
+		if p.Runs.TotalCount != 0 {
+			t.Errorf("counted %d among the newest two", p.Runs.TotalCount)
+		}
+		if !p.Runs.PageInfo.HasNextPage {
+			break
+		}
+	}
+	if pages != 3 || found != ids[0] {
+		t.Errorf("%d pages, found %q, want %q", pages, found, ids[0])
+	}
+	back := search("last: 3, " + rare)
+	if len(back.Runs.Nodes) != 1 || !back.Runs.PageInfo.HasPreviousPage {
+		t.Errorf("from the end: %+v", back)
+	}
+	before := search(fmt.Sprintf(`last: 3, before: %q, filter: {search: "work"}`, *back.Runs.PageInfo.StartCursor))
+	if len(before.Runs.Nodes) != 2 || !before.Runs.PageInfo.HasPreviousPage {
+		t.Errorf("further back: %+v", before)
+	}
+	if p := search(`first: 3, filter: {definition: "rare"}`); len(p.Runs.Nodes) != 1 || p.Runs.TotalCount != 1 || p.Runs.PageInfo.HasNextPage {
+		t.Errorf("by definition, which has an index: %+v", p)
+	}
+	if p := search(fmt.Sprintf(`first: 3, filter: {search: %q}`, ids[0])); len(p.Runs.Nodes) != 1 {
+		t.Errorf("a whole id: %+v", p)
 	}
 }
 

@@ -62,6 +62,9 @@ type AddIncidentNotePayload struct {
 }
 
 // Which alerts to list. All that is given must hold.
+// `search`, `source`, `severity` and the status RESOLVED no index serves without `incidentId`: with them a page looks through 10,000 alerts
+// (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
+// `totalCount` counts among the newest 10,000.
 type AlertFilter struct {
 	// In this state.
 	Status graphql.Omittable[*string] `json:"status,omitempty"`
@@ -305,7 +308,10 @@ type DeleteSourcePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// Which deliveries; all fields must fit.
+// Which deliveries to list. All that is given must hold.
+// `source`, `definition` and `status` no index serves without `traceId`: with them a page looks through 10,000 deliveries
+// (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
+// `totalCount` counts among the newest 10,000.
 type DeliveryFilter struct {
 	// Read as this source.
 	Source graphql.Omittable[*string] `json:"source,omitempty"`
@@ -452,6 +458,9 @@ type ExecutePipelineDefinitionPayload struct {
 }
 
 // Which incidents to list. All that is given must hold.
+// `search`, `alertName` and, without one `status`, `severity` no index serves: with them a page looks through 10,000 incidents of those that `host` or one `status` leave
+// (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
+// `totalCount` counts among the newest 10,000.
 type IncidentFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.IncidentStatus] `json:"status,omitempty"`
@@ -483,11 +492,14 @@ type PipelineDefinitionFilter struct {
 	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
 	// Text in the name or description.
 	Search graphql.Omittable[*string] `json:"search,omitempty"`
-	// Tags they must have: an object of strings.
+	// Tags they must have, at most 20: an object of strings.
 	Tags graphql.Omittable[json.RawMessage] `json:"tags,omitempty"`
 }
 
 // Which runs to list. All that is given must hold.
+// `search` for words, `source`, `environment` and `trigger` no index serves without `traceId` or `incidentId`: with them a page looks through 10,000 runs of those that the other filters leave
+// (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
+// `totalCount` counts among the newest 10,000.
 type PipelineRunFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.RunStatus] `json:"status,omitempty"`

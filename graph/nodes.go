@@ -10,7 +10,6 @@ import (
 
 	"penstock/auth"
 	"penstock/db"
-	"penstock/fault"
 )
 
 // Node is a record with a global id: one of the records of package db that the schema lists.
@@ -137,7 +136,3 @@ type NodeType struct {
 	Category    NodeTypeCategory
 	Schema      json.RawMessage
 }
-
-const maxNodes = 100
-
-var errTooManyIDs = fault.New(fault.Invalid, "Ask for at most %d ids at once.", maxNodes)

@@ -16,10 +16,10 @@ func (r *Resolver) notification(ctx context.Context, id string) (*db.Notificatio
 
 func (r *Resolver) notifications(ctx context.Context, f db.NotificationFilter, first *int32, after *string, last *int32, before *string) (*Connection[db.NotificationMessage], error) {
 	var err error
-	if f.Page, err = notificationList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(notificationList, first, after, last, before); err != nil {
 		return nil, err
 	}
 	c, err := r.store.Notifications(ctx, f)
 	loadersOf(ctx).announceNotifications(c.Items)
-	return connect(notificationList, c, func(ctx context.Context) (int, error) { return r.store.CountNotifications(ctx, f) }), err
+	return connect(notificationList, f.Page, c, func(ctx context.Context) (int, error) { return r.store.CountNotifications(ctx, f) }), err
 }

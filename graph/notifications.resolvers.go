@@ -22,7 +22,7 @@ func (r *channelHealthResolver) Error(ctx context.Context, obj *engine.ChannelSt
 }
 
 func (r *incidentResolver) Notifications(ctx context.Context, obj *db.Incident, first *int32, after *string, last *int32, before *string) (*Connection[db.NotificationMessage], error) {
-	return loadersOf(ctx).notificationsOf.below(ctx, notificationList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.NotificationMessage], error) {
+	return loadersOf(ctx).notificationsOf.below(ctx, r.Resolver, notificationList, obj.ID, first, after, last, before, func(p db.Page) (db.Connection[db.NotificationMessage], error) {
 		c, err := r.store.Notifications(ctx, db.NotificationFilter{IncidentID: obj.ID, Page: p})
 		loadersOf(ctx).announceNotifications(c.Items)
 		return c, err

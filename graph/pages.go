@@ -64,8 +64,8 @@ func (p *pages[T]) load(ctx context.Context, id string, first int) (db.Connectio
 }
 
 // below returns a page of the list below a parent; one is how it is read if it cannot be loaded with others.
-func (p *pages[T]) below(ctx context.Context, l list, parent string, first *int32, after *string, last *int32, before *string, one func(db.Page) (db.Connection[T], error)) (*Connection[T], error) {
-	page, err := l.page(first, after, last, before)
+func (p *pages[T]) below(ctx context.Context, r *Resolver, l list, parent string, first *int32, after *string, last *int32, before *string, one func(db.Page) (db.Connection[T], error)) (*Connection[T], error) {
+	page, err := r.page(l, first, after, last, before)
 	if err != nil {
 		return nil, err
 	}
@@ -75,5 +75,5 @@ func (p *pages[T]) below(ctx context.Context, l list, parent string, first *int3
 	} else {
 		c, err = p.load(ctx, parent, page.First)
 	}
-	return connect(l, c, func(ctx context.Context) (int, error) { return p.counts.load(ctx, parent) }), err
+	return connect(l, page, c, func(ctx context.Context) (int, error) { return p.counts.load(ctx, parent) }), err
 }

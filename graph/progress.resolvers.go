@@ -44,7 +44,7 @@ func (r *subscriptionResolver) RunProgress(ctx context.Context, runID string, af
 			return nil, err
 		}
 	}
-	return follow(ctx, runID, from, first, r.engine.Watch(ctx, runID, from), r.patience), nil
+	return follow(ctx, runID, from, first, r.engine.Watch(ctx, runID, from), r.limits.Patience), nil
 }
 
 func (r *subscriptionResolver) RunsChanged(ctx context.Context, filter *PipelineRunFilter, after *string) (<-chan *RunUpdate, error) {
@@ -52,7 +52,7 @@ func (r *subscriptionResolver) RunsChanged(ctx context.Context, filter *Pipeline
 	if err != nil {
 		return nil, err
 	}
-	return followChanges(ctx, from, r.engine.WatchChanges(ctx, from), runChanges(runFilter(filter)), r.patience), nil
+	return followChanges(ctx, from, r.engine.WatchChanges(ctx, from), runChanges(runFilter(filter)), r.limits.Patience), nil
 }
 
 func (r *subscriptionResolver) IncidentsChanged(ctx context.Context, filter *IncidentFilter, after *string) (<-chan *IncidentUpdate, error) {
@@ -60,7 +60,7 @@ func (r *subscriptionResolver) IncidentsChanged(ctx context.Context, filter *Inc
 	if err != nil {
 		return nil, err
 	}
-	return followChanges(ctx, from, r.engine.WatchChanges(ctx, from), incidentChanges(incidentFilter(filter)), r.patience), nil
+	return followChanges(ctx, from, r.engine.WatchChanges(ctx, from), incidentChanges(incidentFilter(filter)), r.limits.Patience), nil
 }
 
 func (r *Resolver) RunFinished() RunFinishedResolver { return &runFinishedResolver{r} }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -25,7 +26,7 @@ type Resolver struct {
 	sources  *alerts.Registry
 	notify   *notify.Registry
 	ai       *ai.Registry
-	patience time.Duration // see Limits
+	limits   Limits
 }
 
 // caller is who sent the operation; the transports let nobody else in.
@@ -69,7 +70,7 @@ func pointers[T any](list []T) []*T {
 
 func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after *string, last *int32, before *string) (*RunConnection, error) {
 	var err error
-	if f.Page, err = runList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(runList, first, after, last, before); err != nil {
 		return nil, err
 	}
 	cursor, err := listCursor(ctx)
@@ -77,8 +78,11 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 		return nil, err
 	}
 	f.Columns = runColumns(ctx)
+	if f.TraceID == "" && f.IncidentID == "" {
+		r.search(&f.Page, f.Search, f.Source, f.Environment, string(f.Trigger), f.DefinitionName)
+	}
 	c, err := r.store.Runs(ctx, f)
-	out := connect(runList, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) })
+	out := connect(runList, f.Page, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) })
 	out.ChangesCursor = cursor
 	return out, err
 }
@@ -89,7 +93,7 @@ func (r *Resolver) runsBelow(ctx context.Context, p *pages[db.Run], parent strin
 	if err != nil {
 		return nil, err
 	}
-	c, err := p.below(ctx, runList, parent, first, after, last, before, func(page db.Page) (db.Connection[db.Run], error) {
+	c, err := p.below(ctx, r, runList, parent, first, after, last, before, func(page db.Page) (db.Connection[db.Run], error) {
 		of.Page = page
 		c, err := r.store.Runs(ctx, of)
 		return announceRuns(ctx, c), err
@@ -103,21 +107,24 @@ func (r *Resolver) runsBelow(ctx context.Context, p *pages[db.Run], parent strin
 
 func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, after *string, last *int32, before *string) (*AlertConnection, error) {
 	var err error
-	if f.Page, err = alertList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(alertList, first, after, last, before); err != nil {
 		return nil, err
 	}
+	if f.IncidentID == "" {
+		r.search(&f.Page, f.Search, f.Source, string(f.Severity), strings.TrimPrefix(string(f.Status), "firing"))
+	}
 	c, err := r.store.Alerts(ctx, f)
-	return connect(alertList, announceAlerts(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountAlerts(ctx, f) }), err
+	return connect(alertList, f.Page, announceAlerts(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountAlerts(ctx, f) }), err
 }
 
 func (r *Resolver) decisions(ctx context.Context, f db.DecisionFilter, first *int32, after *string, last *int32, before *string) (*DecisionConnection, error) {
 	var err error
-	if f.Page, err = decisionList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(decisionList, first, after, last, before); err != nil {
 		return nil, err
 	}
 	c, err := r.store.Decisions(ctx, f)
 	loadersOf(ctx).announceDecisions(c.Items)
-	return connect(decisionList, c, func(ctx context.Context) (int, error) { return r.store.CountDecisions(ctx, f) }), err
+	return connect(decisionList, f.Page, c, func(ctx context.Context) (int, error) { return r.store.CountDecisions(ctx, f) }), err
 }
 
 // storedConfig is what validatePipelineDefinition checks when there is no draft.

@@ -156,7 +156,17 @@ func (r *queryResolver) Run(ctx context.Context, runID string) (*db.Run, error) 
 }
 
 func (r *queryResolver) Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) (*Connection[db.Run], error) {
-	return r.runs(ctx, runFilter(filter), first, after, last, before)
+	f := runFilter(filter)
+	if f.DefinitionName != "" {
+		ids, err := r.store.DefinitionIDs(ctx, f.DefinitionName)
+		if err != nil {
+			return nil, err
+		}
+		if len(ids) == 1 { // more have had the name
+			f.DefinitionID, f.DefinitionName = ids[0], ""
+		}
+	}
+	return r.runs(ctx, f, first, after, last, before)
 }
 
 func (r *stageExecutionResolver) ID(ctx context.Context, obj *db.StageExecution) (string, error) {

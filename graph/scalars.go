@@ -40,6 +40,22 @@ func UnmarshalDateTime(v any) (time.Time, error) {
 	return t.UTC(), nil
 }
 
+// MarshalDuration writes ISO 8601.
+func MarshalDuration(d time.Duration) graphql.Marshaler { return graphql.MarshalDuration(d) }
+
+// UnmarshalDuration reads it.
+func UnmarshalDuration(v any) (time.Duration, error) {
+	text, _ := v.(string)
+	d, err := graphql.UnmarshalDuration(text)
+	switch {
+	case err != nil:
+		return 0, fault.New(fault.Invalid, "A Duration is ISO 8601, for example \"PT1M30S\" or \"P90D\".")
+	case d < 0 && !strings.HasPrefix(text, "-"):
+		return 0, fault.New(fault.Invalid, "The Duration is longer than 290 years.")
+	}
+	return d, nil
+}
+
 // MarshalJSON writes stored JSON as it is, but on one line, as streams need it.
 func MarshalJSON(raw json.RawMessage) graphql.Marshaler {
 	if len(raw) == 0 {

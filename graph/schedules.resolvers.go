@@ -11,7 +11,6 @@ import (
 
 	"penstock/db"
 	"penstock/engine"
-	"penstock/fault"
 )
 
 func (r *pipelineDefinitionResolver) Schedules(ctx context.Context, obj *db.PipelineDefinition) ([]*db.Schedule, error) {
@@ -22,7 +21,7 @@ func (r *pipelineDefinitionResolver) Schedules(ctx context.Context, obj *db.Pipe
 func (r *queryResolver) Schedules(ctx context.Context, first *int32, after *string, last *int32, before *string, definition *string) (*Connection[db.Schedule], error) {
 	var f db.ScheduleFilter
 	var err error
-	if f.Page, err = scheduleList.page(first, after, last, before); err != nil {
+	if f.Page, err = r.page(scheduleList, first, after, last, before); err != nil {
 		return nil, err
 	}
 	if definition != nil {
@@ -30,7 +29,7 @@ func (r *queryResolver) Schedules(ctx context.Context, first *int32, after *stri
 	}
 	c, err := r.store.Schedules(ctx, f)
 	loadersOf(ctx).announceSchedules(c.Items)
-	return connect(scheduleList, c, func(ctx context.Context) (int, error) { return r.store.CountSchedules(ctx, f) }), err
+	return connect(scheduleList, f.Page, c, func(ctx context.Context) (int, error) { return r.store.CountSchedules(ctx, f) }), err
 }
 
 func (r *scheduleResolver) ID(ctx context.Context, obj *db.Schedule) (string, error) {
@@ -42,8 +41,8 @@ func (r *scheduleResolver) Definition(ctx context.Context, obj *db.Schedule) (*d
 }
 
 func (r *scheduleResolver) NextTimes(ctx context.Context, obj *db.Schedule, count int32) ([]*time.Time, error) {
-	if count < 1 || count > largestPage {
-		return nil, fault.New(fault.Invalid, "`count` must be from 1 to %d.", largestPage)
+	if err := r.few("count", count); err != nil {
+		return nil, err
 	}
 	times, err := engine.NextTimes(*obj, time.Now(), int(count))
 	return pointers(times), err

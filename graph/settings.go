@@ -18,6 +18,9 @@ type Limits struct {
 	Directives int
 	Fields     int
 	Complexity int
+	Page       int
+	IDs        int
+	Search     int
 	Budget     int
 	Restore    int
 	Errors     int
@@ -51,6 +54,9 @@ func (l *Limits) table() []Limit {
 		{"directives", "50", "directives of an operation, fragments expanded", whole(&l.Directives)},
 		{"fields", "10000", "fields of an operation, fragments expanded, without page sizes", whole(&l.Fields)},
 		{"complexity", "5000", "cost of an operation, page sizes multiplied", whole(&l.Complexity)},
+		{"page", "100", "items of a page of a list; at most 1000", whole(&l.Page)},
+		{"ids", "100", "ids in `nodes`", whole(&l.IDs)},
+		{"search", "10000", "records that a page looks at for filters without an index", whole(&l.Search)},
 		{"budget", "500000", "cost that a caller can spend at once", whole(&l.Budget)},
 		{"restore", "50000", "cost that a caller gets back per second", whole(&l.Restore)},
 		{"errors", "5", "errors shown in an answer", whole(&l.Errors)},
@@ -127,6 +133,7 @@ func (l Limits) withDefaults() Limits {
 			panic(err) // the table is wrong
 		}
 	}
+	l.Page = min(l.Page, 1000)             // of the store
 	l.Budget = max(l.Budget, l.Complexity) // or what is allowed could never be paid for
 	return l
 }

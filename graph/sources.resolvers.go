@@ -53,7 +53,7 @@ func (r *queryResolver) Source(ctx context.Context, name string) (*db.Source, er
 }
 
 func (r *queryResolver) Sources(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.Source], error) {
-	p, err := sourceList.page(first, after, last, before)
+	p, err := r.page(sourceList, first, after, last, before)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (r *queryResolver) Sources(ctx context.Context, first *int32, after *string
 		return nil, err
 	}
 	c, err := pageByName(all, func(s *db.Source) string { return s.Name }, p)
-	return connect(sourceList, c, func(context.Context) (int, error) { return len(all), nil }), err
+	return connect(sourceList, p, c, func(context.Context) (int, error) { return len(all), nil }), err
 }
 
 func (r *queryResolver) ServerStatus(ctx context.Context) (*ServerStatus, error) {
