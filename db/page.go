@@ -178,7 +178,7 @@ func contains(q *bun.SelectQuery, text string, columns ...string) {
 	if q.Dialect().Name() != dialect.SQLite {
 		like, text = "LOWER(?TableAlias.?) LIKE ? ESCAPE '!'", strings.ToLower(text)
 	}
-	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_", "\x00", "").Replace(text) + "%"
+	pattern := "%" + strings.NewReplacer("!", "!!", "%", "!%", "_", "!_").Replace(text) + "%"
 	q.WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 		for _, c := range columns {
 			q.WhereOr(like, bun.Ident(c), pattern)

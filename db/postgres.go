@@ -40,7 +40,7 @@ func (s *Store) openPostgres(ctx context.Context, url string, poolSize int) erro
 	ownDB.SetMaxOpenConns(max(poolSize-poolSize/2, 2))
 	ownDB.SetMaxIdleConns(max(poolSize-poolSize/2, 2))
 	ownDB.SetConnMaxIdleTime(5 * time.Minute)
-	s.write = bun.NewDB(ownDB, pgdialect.New())
+	s.write = bun.NewDB(ownDB, postgresDialect{pgdialect.New()})
 	s.read = s.write
 
 	var version int

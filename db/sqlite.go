@@ -22,14 +22,6 @@ const (
 	busyTimeout   = 2 * time.Second
 )
 
-// sqliteDialect writes times as fixed-width UTC text: it sorts as it should, and bun reads it back as UTC
-// (text with a zone offset would come back in the zone of the machine).
-type sqliteDialect struct{ *sqlitedialect.Dialect }
-
-func (sqliteDialect) AppendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, "'2006-01-02 15:04:05.000000'")
-}
-
 // openSQLite opens two handles: one connection that writes, whose queue replaces busy waiting, and some that only read.
 func (s *Store) openSQLite(ctx context.Context, path string) error {
 	if path == "" || strings.HasPrefix(path, ":memory:") {

@@ -209,7 +209,7 @@ func (e *Engine) drain() {
 		case e.slots <- struct{}{}:
 		case <-deadline:
 			e.log.Warn("stopping with stages still running; they run again after the start")
-			e.live.Range(func(_, cancel any) bool { cancel.(context.CancelCauseFunc)(errStopping); return true })
+			e.live.Range(func(_, cancel any) bool { (*cancel.(*context.CancelCauseFunc))(errStopping); return true })
 			return
 		}
 	}
@@ -235,7 +235,7 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 		if p.rest != nil && e.giveBack(ctx, p) {
 			return "rests", nil
 		}
-		if status.Terminal() || errors.Is(p.failed(), db.ErrFenced) {
+		if status.Terminal() || errors.Is(p.failed(), db.ErrFenced) || e.refused(ctx, p) {
 			return string(status), nil
 		}
 		// Not ended and still ours: the process is stopping, or its disk has refused a write. Returning an outcome
@@ -392,7 +392,7 @@ func (e *Engine) heard(n db.Notification) {
 		e.hub.Wake(n.Payload)
 	case db.ControlChannel:
 		if cancel, ok := e.live.Load(n.Payload); ok {
-			cancel.(context.CancelCauseFunc)(errCancelled)
+			(*cancel.(*context.CancelCauseFunc))(errCancelled)
 		}
 	}
 }

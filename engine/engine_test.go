@@ -475,6 +475,7 @@ func TestCancel(t *testing.T) {
 		if r.Status != db.RunCancelled || *r.Error != "Cancelled by ada: enough" || r.NodeResults["hang"].Status != db.StageCancelled {
 			t.Errorf("%+v", r)
 		}
+		eventually(t, "it has left the memory", func() bool { return s.Stats().Load == 0 })
 		s.define("quick", `[{"id":"one","type":"step"}]`)
 		if _, err := s.Cancel(t.Context(), s.run("quick").RunID, "", ""); !fault.Is(err, fault.Conflict) {
 			t.Errorf("cancel of an ended run: %v", err)

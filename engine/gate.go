@@ -84,20 +84,25 @@ func (gs *gates) full(crowd int) (channels []string) {
 	return channels
 }
 
-// behind reports whether so many wait for a receiver that answers promptly, and the first of them too long: it is this
-// process that cannot keep up.
-func (gs *gates) behind(crowd int) bool {
+// behind reports whether so many wait for a receiver that answers promptly, and the first of them too long, or too many
+// for all that do: it is this process that cannot keep up.
+func (gs *gates) behind(crowd, most int) bool {
 	gs.mu.Lock()
 	defer gs.mu.Unlock()
+	waiting := 0
 	for _, g := range gs.all {
+		late := false
 		g.mu.Lock()
-		behind := g.waiting.Len() >= crowd && g.prompt() && time.Since(g.waiting.Front().Value.(*turn).since) > tooLate
+		if g.prompt() {
+			waiting += g.waiting.Len()
+			late = g.waiting.Len() >= crowd && time.Since(g.waiting.Front().Value.(*turn).since) > tooLate
+		}
 		g.mu.Unlock()
-		if behind {
+		if late {
 			return true
 		}
 	}
-	return false
+	return waiting >= most
 }
 
 // startOver takes all who wait as having come now: nobody could pass while the store was away.

@@ -72,14 +72,17 @@ func TestGate(t *testing.T) {
 			if g.busy != want {
 				t.Errorf("%d are inside when the receiver takes %s, want %d", g.busy, took, want)
 			}
-			if n == 0 && gs.behind(50) {
+			if n == 0 && gs.behind(50, 200) {
 				t.Error("behind after no time")
 			}
+			if behind := gs.behind(50, 100); behind != (took == 0) {
+				t.Errorf("%d wait for a receiver that takes %s: behind is %t", g.waiting.Len(), took, behind)
+			}
 			time.Sleep(tooLate + 1)
-			if behind := gs.behind(50); behind != (took == 0) {
+			if behind := gs.behind(50, 200); behind != (took == 0) {
 				t.Errorf("a crowd waits for a receiver that takes %s: behind is %t", took, behind)
 			}
-			if gs.startOver(); gs.behind(50) {
+			if gs.startOver(); gs.behind(50, 200) {
 				t.Error("behind as soon as the store is back")
 			}
 		}
@@ -88,7 +91,7 @@ func TestGate(t *testing.T) {
 			g.leave(passedFailed, "503", 0, 0)
 			g.busy++
 		}
-		if gs.behind(50) {
+		if gs.behind(50, 200) {
 			t.Error("behind, and the receiver is away")
 		}
 		g.forget()

@@ -236,7 +236,7 @@ func (e *Engine) routePending(ctx context.Context, limit int) error {
 }
 
 // behind reports whether messages wait because this process cannot keep up.
-func (e *Engine) behind() bool { return e.gates.behind(max(e.o.Crowd/2, 1)) }
+func (e *Engine) behind() bool { return e.gates.behind(max(e.o.Crowd/2, 1), e.o.Backlog) }
 
 // admit paces the senders: it waits a moment while many runs are being started, so that what is
 // accepted keeps step with what is completed, and refuses when too many wait.

@@ -86,11 +86,16 @@ type nodeState struct {
 
 // work runs the plan to its end. It returns early, with the run unfinished, when the process stops
 // or the run is no longer ours.
-func (e *Engine) work(ctx context.Context, p *progress) db.RunStatus {
+func (e *Engine) work(ctx context.Context, p *progress) (status db.RunStatus) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	e.live.Store(p.run.ID, cancel)
-	defer e.live.Delete(p.run.ID)
+	e.live.Store(p.run.ID, &cancel)
+	defer e.live.CompareAndDelete(p.run.ID, &cancel)
+	defer func() {
+		if errors.Is(context.Cause(ctx), errCancelled) {
+			status = db.RunCancelled // as the store has it
+		}
+	}()
 
 	outcomes := make(chan outcome, len(p.plan.Nodes))
 	var stages sync.WaitGroup

@@ -108,14 +108,47 @@ func (e *Engine) fail(ctx context.Context, runID string, epoch int, message stri
 	if err != nil {
 		return err
 	}
-	ev := event(EventRun, "", 0, string(db.RunFailed), message)
-	ev.RunID, ev.Sequence, ev.At = runID, seq+1, now()
-	err = e.store.WriteRun(db.RunWrite{RunID: runID, Epoch: epoch, Events: []db.RunEvent{ev},
-		Run: &db.RunChange{Status: db.RunFailed, Error: message, FinishedAt: now()}}).Wait(ctx)
+	stages, err := e.store.Stages(ctx, runID)
+	if err != nil {
+		return err
+	}
+	w := db.RunWrite{RunID: runID, Epoch: epoch, Run: &db.RunChange{Status: db.RunFailed, Error: message, FinishedAt: now()}}
+	var events []db.RunEvent
+	for _, row := range stages {
+		if row.Status == db.StagePending || row.Status == db.StageRunning || row.Status == db.StageRetrying {
+			row.Status, row.Errors, row.FinishedAt = db.StageFailed, []string{message}, now()
+			w.Stages = append(w.Stages, row)
+			events = append(events, event(EventStage, row.NodeID, row.Attempt, string(db.StageFailed), message))
+		}
+	}
+	for i, ev := range append(events, event(EventRun, "", 0, string(db.RunFailed), message)) {
+		ev.RunID, ev.Sequence, ev.At = runID, seq+1+int64(i), now()
+		w.Events = append(w.Events, ev)
+	}
+	err = e.store.WriteRun(w).Wait(ctx)
 	if errors.Is(err, db.ErrFenced) {
 		return nil
 	}
 	return err
+}
+
+// refused ends a run of which the store, which works, does not take what it did. It reports false if that is not so.
+func (e *Engine) refused(ctx context.Context, p *progress) bool {
+	err := p.failed()
+	if err == nil || ctx.Err() != nil || db.IsDown(err) {
+		return false
+	}
+	select {
+	case <-e.stopping:
+		return false
+	default:
+	}
+	e.log.Error("the database does not take what a run did", "run_id", p.run.ID, "error", err)
+	err = e.fail(ctx, p.run.ID, p.run.Epoch, "The database does not take what the run did; the server's log has the details.")
+	if err != nil {
+		e.log.Error("end the run", "run_id", p.run.ID, "error", err)
+	}
+	return err == nil
 }
 
 // restore reads a run back: what its nodes have done, what it knows.

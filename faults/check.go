@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -63,18 +64,26 @@ func (w *world) settled(ctx context.Context, s *harness.Server) error {
 
 func (w *world) settledWithin(ctx context.Context, s *harness.Server, limit time.Duration) error {
 	return until(ctx, "every run ends without anyone doing anything", limit, func() (bool, error) {
-		n, err := unfinished(ctx, s.Client)
-		if err == nil && n > 0 {
-			err = errors.New("some runs have not ended")
+		run, err := unfinished(ctx, s.Client)
+		if run != nil {
+			err = fmt.Errorf("some runs have not ended, one of them: %s", run)
 		}
 		return err == nil, err
 	})
 }
 
-func unfinished(ctx context.Context, c *harness.Client) (int, error) {
-	var page struct{ Count int }
-	err := c.Call(ctx, http.MethodGet, "/orchestration/pipelines/?status=pending,running&limit=1", nil, &page)
-	return page.Count, err
+// unfinished returns a run that has not ended, nil if there is none.
+func unfinished(ctx context.Context, c *harness.Client) (run json.RawMessage, err error) {
+	var page struct {
+		Pipelines []struct {
+			RunID string `json:"run_id"`
+		}
+	}
+	err = c.Call(ctx, http.MethodGet, "/orchestration/pipelines/?status=pending,running&limit=1", nil, &page)
+	if err == nil && len(page.Pipelines) > 0 {
+		err = c.Call(ctx, http.MethodGet, "/orchestration/pipeline/"+page.Pipelines[0].RunID+"/", nil, &run)
+	}
+	return run, err
 }
 
 // finish settles, stops the servers and checks everything. least is how many alerts must have been

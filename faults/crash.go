@@ -103,8 +103,8 @@ func (w *world) oneLife(ctx context.Context, s *harness.Server, f *feeder, numbe
 		return false, nil
 	}
 	for s.Alive() {
-		n, err := unfinished(ctx, s.Client)
-		if err == nil && n == 0 {
+		run, err := unfinished(ctx, s.Client)
+		if err == nil && run == nil {
 			return true, nil
 		}
 		if err := pause(ctx, 20*time.Millisecond); err != nil {
