@@ -65,8 +65,9 @@ const dryLimit = 25 * time.Second
 
 // DryRun works a draft as a run would, with the same branches, conditions and expressions, but
 // nothing is stored or sent: messages are shown, alerts are not taken in, no vendor is asked for an
-// analysis, and nothing is tried again. What only reads – the machine's figures – is read. It returns
-// an [InvalidError] for a draft that cannot run.
+// analysis, nothing is tried again, and where a run would end because an alert repeats what is known,
+// the dry run goes on. What only reads – the machine's figures – is read. It returns an
+// [InvalidError] for a draft that cannot run.
 func (e *Engine) DryRun(ctx context.Context, in DryRunInput) (*DryRun, error) {
 	catalog, err := e.catalogFor(ctx, in.Definition)
 	if err != nil {

@@ -127,3 +127,29 @@ func TestTryMatch(t *testing.T) {
 		}
 	})
 }
+
+func TestDryRunOfRepeat(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		s.define("named", `[{"id":"ingest","type":"ingest"},{"id":"tell","type":"effect"}]`)
+		var last engine.RunResult
+		for range 2 {
+			a, err := s.Receive(t.Context(), engine.Inbound{Definition: "named", Body: body(alert{name: "Disk", host: "db-1"}), ContentType: "application/json"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = s.wait(*a.RunID)
+		}
+		if last.NodeResults["tell"].SkipReason != "repeat" {
+			t.Fatalf("the second run: %+v", last)
+		}
+		def, err := s.store.Definition(t.Context(), "named")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := s.DryRun(t.Context(), engine.DryRunInput{Definition: "named", Config: def.Config, RunID: last.RunID})
+		if err != nil || len(got.Nodes[0].Notes) == 0 || got.Nodes[1].Status != db.StageSucceeded {
+			t.Errorf("it shows what follows, and says that a run would end: %+v (%v)", got, err)
+		}
+	})
+}

@@ -361,7 +361,11 @@ func (p *progress) settle(o outcome) {
 			w.Run = &db.RunChange{Status: db.RunRunning, IncidentID: o.output.IncidentID, Change: o.output.Change}
 		}
 		events := []db.RunEvent{event(EventStage, node.ID, st.attempt, string(db.StageSucceeded), "")}
-		if o.output.SkipRest != "" {
+		if o.output.SkipRest != "" && p.dry != nil {
+			p.dry.add(node.ID, func(n *DryNode) {
+				n.Notes = append(n.Notes, "A run would end here ("+o.output.SkipRest+"). The dry run goes on, to show what the other nodes do.")
+			})
+		} else if o.output.SkipRest != "" {
 			// In the same write: a crash between the two would run what must be skipped.
 			for i := range p.plan.Nodes {
 				rest := &p.plan.Nodes[i]
