@@ -392,6 +392,13 @@ test("a graph too large for the screen begins readable; a node is found; the sma
   const all = await node(page, "take").boundingBox(), end = await node(page, "tell").boundingBox()
   assert.ok(all.y >= canvas.y && end.y + end.height <= canvas.y + canvas.height, "everything is shown")
   await audit(page, "a large graph")
+  // Of many nodes one is named, not ticked in a list.
+  const next = page.locator(".inspector").getByRole("group", { name: "Next" })
+  await next.getByLabel("Add a node").fill("tell")
+  await until(() => document_(page).then(d => d.nodes.find(n => n.id === "step_41").next), ["step_42", "tell"])
+  await next.getByLabel("step_42").click()
+  await until(() => document_(page).then(d => d.nodes.find(n => n.id === "step_41").next), "tell")
+  await leave(page)
   await page.done()
 })
 

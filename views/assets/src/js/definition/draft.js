@@ -22,6 +22,9 @@ export class Draft extends EventTarget {
     this.trial = null // what the last dry run showed
   }
 
+  // again asks when the reader comes back from signing in elsewhere.
+  again() { if (this.unreachable) this.#ask(0) }
+
   // attach takes CodeMirror's view, whose text is the state from now on.
   attach(view) {
     this.view = view
@@ -265,7 +268,7 @@ export class Draft extends EventTarget {
       } catch (error) {
         if (asking.signal.aborted) return
         this.unreachable = error.message
-        this.#ask(retryAfter)
+        if (error.status !== 401) this.#ask(retryAfter)
       }
       this.emit("check")
     }, wait)

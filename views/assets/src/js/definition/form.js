@@ -304,7 +304,7 @@ const widgets = {
       for (let n = 2; name in value; n++) name = `outcome_${n}`
       set({ ...value, [name]: "" })
     }, { text: "Add outcome", kind: ".btn-small" })
-    return { element: h("div", {}, parts.map(part => part.element), add), set(value) { for (const part of parts) part.ids.set(value?.[part.outcome]) } }
+    return { element: h("div.outcomes", {}, parts.map(part => part.element), add), set(value) { for (const part of parts) part.ids.set(value?.[part.outcome]) } }
   },
   json({ id, described, set }) {
     const element = h("textarea.input.mono", { id, "aria-describedby": described, spellcheck: "false", onchange: e => {
@@ -336,8 +336,11 @@ Form.prototype.renameOutcome = function (path, from, to) {
   this.draft.set(at, Object.fromEntries(Object.entries(value).map(([key, v]) => [key === from ? to : key, v])), this.root.length)
 }
 
+const few = 12 // choices that are all shown
+
 // boxes lets one pick several of a few words; what is written but not offered stays.
 function boxes(choices, change) {
+  if (choices.length > few) return picker(choices, change)
   let now = []
   const items = choices.map(choice => {
     const box = h("input", { type: "checkbox", onchange: () => {
@@ -351,6 +354,31 @@ function boxes(choices, change) {
     set(value) {
       now = value === undefined || value === null || value === "" ? [] : [value].flat()
       for (const item of items) item.box.checked = now.includes(item.choice)
+    },
+  }
+}
+
+// picker lets one pick several of many: those that are, and a field to add one.
+function picker(choices, change) {
+  let now = []
+  const list = unique("choices")
+  const add = () => {
+    if (!choices.includes(field.value) || now.includes(field.value)) return
+    const name = field.value
+    field.value = ""
+    change([...now, name])
+  }
+  const field = h("input.input", { type: "search", list, placeholder: "Add a node", "aria-label": "Add a node", autocomplete: "off", spellcheck: "false", oninput: add, onkeydown: event => { if (event.key === "Enter") event.preventDefault() } })
+  const shown = h("div.boxes")
+  return {
+    element: h("div", {}, shown, field, h("datalist", { id: list }, choices.map(choice => h("option", { value: choice })))),
+    set(value) {
+      now = value === undefined || value === null || value === "" ? [] : [value].flat()
+      shown.replaceChildren(...now.map(choice => h("label.check", {}, h("input", { type: "checkbox", checked: true, onchange: () => {
+        const rest = now.filter(other => other !== choice)
+        change(rest.length ? rest : undefined)
+        field.focus()
+      } }), String(choice))))
     },
   }
 }

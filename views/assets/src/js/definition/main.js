@@ -46,6 +46,7 @@ customElements.define("definition-editor", class extends HTMLElement {
     if (theirs) this.#merge(theirs.textContent)
     this.#keep(server)
     this.addEventListener("keydown", event => this.#keys(event))
+    window.addEventListener("focus", () => this.draft.again())
   }
 
   #build(server) {
@@ -255,7 +256,7 @@ customElements.define("definition-editor", class extends HTMLElement {
       h("ul.issues", {}, draft.issues.map(issue => h("li", {}, h("button", { type: "button", "data-tone": issue.severity === "error" ? "bad" : "warn", onclick: () => this.#open(issue) },
         icon(issue.severity === "error" ? "circle-x" : "triangle-alert"), h("span.what", {}, h("span.sr-only", {}, `${issue.severity}: `), issue.message, h("span.where", {}, h("code", {}, issue.path || "document"))))))))
     const mend = draft.converted ? action("braces", "Convert to JSON", () => this.#replace(draft.converted, "input.convert"), { text: "Convert to JSON", kind: ".btn-small" })
-      : this.view !== "json" && action("braces", "Go to the place", () => { this.show("json", { quiet: true }); this.#goto("") }, { text: "Go to the place", kind: ".btn-small" })
+      : action("braces", "Go to the place", () => { this.show("json", { quiet: true }); this.#goto("") }, { text: "Go to the place", kind: ".btn-small" })
     this.banner.replaceChildren(...[this.noticed, draft.broken && h("div.note", { "data-tone": draft.converted ? "busy" : "warn" }, icon(draft.converted ? "info" : "triangle-alert"),
       h("div", {}, draft.converted ? "This is YAML. As JSON it can be edited in the graph and the list." : "This is not valid JSON: graph and list show it as it was, until it is mended.", mend && h("p.actions", {}, mend)))].filter(Boolean))
   }

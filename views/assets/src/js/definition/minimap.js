@@ -37,7 +37,8 @@ export class Minimap {
     const x = Math.min(...shapes.map(s => s.x)), y = Math.min(...shapes.map(s => s.y))
     const w = Math.max(...shapes.map(s => s.x + s.width)) - x, v = Math.max(...shapes.map(s => s.y + s.height)) - y
     this.bounds = { x, y, width: w, height: v }
-    const scale = Math.min(largest.width / w, largest.height / v)
+    const room = Math.min(1, this.element.parentElement.clientWidth / 700)
+    const scale = room * Math.min(largest.width / w, largest.height / v)
     this.picture.setAttribute("viewBox", `${x} ${y} ${w} ${v}`)
     this.picture.setAttribute("width", Math.max(least, w * scale))
     this.picture.setAttribute("height", Math.max(least, v * scale))
