@@ -12,7 +12,7 @@ import (
 )
 
 // downForLong is R14: a receiver is down; half of what it was to be told ends meanwhile. When it is back it is paged
-// for the other half only, and the end of every page follows it.
+// for the other half only, and the end of every page follows it. Once, while all runs wait, the process is killed.
 func downForLong(ctx context.Context, w *world) error {
 	s, pager, err := w.paged(ctx, "PENSTOCK_NOTIFY_RETRY_FOR=3m")
 	if err != nil {
@@ -28,7 +28,17 @@ func downForLong(ctx context.Context, w *world) error {
 		w.Accepted++
 	}
 	w.injected("receiver down")
-	if err := pause(ctx, w.span(time.Minute, 4*time.Second)); err != nil {
+	if err := pause(ctx, w.span(30*time.Second, 7*time.Second)); err != nil {
+		return err
+	}
+	if err := s.Kill(); err != nil {
+		return err
+	}
+	w.injected("kill -9 while all wait")
+	if _, err := s.Start(ctx); err != nil {
+		return err
+	}
+	if err := pause(ctx, w.span(30*time.Second, 3*time.Second)); err != nil {
 		return err
 	}
 	ended := map[string]bool{} // hosts
