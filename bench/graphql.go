@@ -61,6 +61,8 @@ func printGraph(o options, all []graphReport) error {
 		row("live events to 1,000 subscribers: commit to arrival p99, ms", "%.1f", r.Paced.Latency.P99, "< 50")
 		row("live events handed on per second at that pace", "%.0f", r.Paced.Rate, "")
 		row("live events handed on per second at most", "%.0f", r.Burst.Rate, "")
+		row("CPU µs of the server per live event handed on, at that pace", "%.0f", r.Paced.CPUMicro, "")
+		row("the same of the subscribers, on the same machine", "%.0f", r.Paced.OwnMicro, "")
 		row("CPU µs of the server per live event handed on, at most", "%.0f", r.Burst.CPUMicro, "")
 		row("live events missed", "%.0f", float64(r.Paced.Missed+r.Burst.Missed), "0")
 		row("RSS peak with 1,000 subscribers, MB", "%.0f", r.Burst.PeakMB, "")

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ type following struct {
 	Missed   int       `json:"missed"`
 	PeakMB   float64   `json:"rss_peak_mb"`
 	CPUMicro float64   `json:"cpu_microseconds_per_delivery"`
+	OwnMicro float64   `json:"cpu_microseconds_of_subscribers_per_delivery"` // of this process, on the same machine
 }
 
 // live has a thousand sockets follow one run: first a run that takes its time, which shows how late events come, then
@@ -111,9 +113,13 @@ func (b *bench) follow(ctx context.Context, s *harness.Server, tokens []string, 
 		})
 	}
 	ready.Wait()
-	before, err := usageOf(s.PID())
+	before, err := usagesOf(s.PID(), os.Getpid())
 	if err != nil {
 		return f, err
+	}
+	if b.profile != "" && pause > 0 {
+		stop := b.startProfile(ctx, s, ".live")
+		defer func() { err = errors.Join(err, stop()) }()
 	}
 	opened := time.Now()
 	close(everybody)
@@ -121,15 +127,30 @@ func (b *bench) follow(ctx context.Context, s *harness.Server, tokens []string, 
 	if err := errors.Join(failed...); err != nil {
 		return f, err
 	}
-	after, err := usageOf(s.PID())
+	after, err := usagesOf(s.PID(), os.Getpid())
 	if err != nil {
 		return f, err
 	}
-	return summary(all, opened, before, after), nil
+	f = summary(all, opened)
+	perDelivery := func(i int) float64 {
+		return float64((after[i].cpu - before[i].cpu).Microseconds()) / (float64(f.Events) * subscribers)
+	}
+	f.PeakMB, f.CPUMicro, f.OwnMicro = after[0].peakMB, perDelivery(0), perDelivery(1)
+	return f, nil
 }
 
-func summary(all []subscriber, opened time.Time, before, after usage) following {
-	f := following{PeakMB: after.peakMB}
+func usagesOf(pids ...int) (all []usage, err error) {
+	for _, pid := range pids {
+		u, err := usageOf(pid)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
+func summary(all []subscriber, opened time.Time) (f following) {
 	var late []time.Duration
 	last := opened
 	for i := range all {
@@ -146,7 +167,6 @@ func summary(all []subscriber, opened time.Time, before, after usage) following 
 	}
 	f.Rate = float64(len(late)) / last.Sub(opened).Seconds()
 	f.Latency = quantilesOf(late)
-	f.CPUMicro = float64((after.cpu - before.cpu).Microseconds()) / float64(len(late))
 	return f
 }
 

@@ -45,7 +45,7 @@ func main() {
 	flag.BoolVar(&o.short, "short", false, "two seconds per load instead of ten")
 	flag.BoolVar(&o.json, "json", false, "print the report as JSON")
 	flag.StringVar(&o.store, "store", "", "sqlite or postgres only")
-	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders, or of the pages with -graphql, and a heap profile of each store")
+	flag.StringVar(&o.profile, "profile", "", "directory for a CPU profile at 16 senders, or of the pages and of live events with -graphql, and a heap profile of each store")
 	flag.BoolVar(&o.scale, "scale", false, "measure a large store and a long queue instead of the road; takes many minutes and some 10 GB")
 	flag.IntVar(&o.waiting, "waiting", 0, "measure the memory of this many runs that wait for a receiver that is away, instead of the road")
 	flag.Int64Var(&o.stored, "stored", 0, "with -scale, -graphql and -pages: runs in the large store (1,000,000, else 100,000)")

@@ -86,7 +86,7 @@ func (b *bench) pages(ctx context.Context, s *stocked, r *graphReport) (err erro
 		}
 	}
 	if b.profile != "" {
-		stop := b.startProfile(ctx, s.Server)
+		stop := b.startProfile(ctx, s.Server, ".pages")
 		defer func() { err = errors.Join(err, stop()) }()
 	}
 	for range 3 {

@@ -121,7 +121,7 @@ func (b *bench) road(ctx context.Context, server *harness.Server, r *storeReport
 	for _, l := range b.loads(b.load) {
 		stopProfile := func() error { return nil }
 		if b.profile != "" && l.senders == 16 {
-			stopProfile = b.startProfile(ctx, server)
+			stopProfile = b.startProfile(ctx, server, "")
 		}
 		m, err := b.measure(ctx, server, s, l)
 		if err != nil {
@@ -190,16 +190,16 @@ func (b *bench) relay(ctx context.Context) ([]measurement, error) {
 
 // startProfile asks the operators' listener for a CPU profile of the load that begins now; stop waits
 // for it and adds one of the heap.
-func (b *bench) startProfile(ctx context.Context, server *harness.Server) (stop func() error) {
+func (b *bench) startProfile(ctx context.Context, server *harness.Server, of string) (stop func() error) {
 	done := make(chan error, 1)
 	ops := &harness.Client{URL: server.OpsURL, HTTP: server.Client.HTTP}
 	go func() {
 		path := fmt.Sprintf("/debug/pprof/profile?seconds=%d", int(b.load.Seconds()))
-		done <- b.save(ctx, ops, path, b.store+".cpu.pprof")
+		done <- b.save(ctx, ops, path, b.store+of+".cpu.pprof")
 	}()
 	return func() error {
-		return errors.Join(<-done, b.save(ctx, ops, "/debug/pprof/heap", b.store+".heap.pprof"),
-			b.save(ctx, ops, "/debug/pprof/allocs", b.store+".allocs.pprof"))
+		return errors.Join(<-done, b.save(ctx, ops, "/debug/pprof/heap", b.store+of+".heap.pprof"),
+			b.save(ctx, ops, "/debug/pprof/allocs", b.store+of+".allocs.pprof"))
 	}
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ import (
 // is only woken: it reads what it missed from the store, so nothing is lost and nobody blocks.
 type Hub struct {
 	lists *feed
+	reads singleflight.Group // of events
 	ends  singleflight.Group
 
 	mu   sync.Mutex
@@ -34,9 +36,13 @@ type subscriber struct {
 	mu     sync.Mutex
 	events []db.RunEvent // contiguous tail, at most queueLimit; cleared when it was not fetched in time
 	seq    int64         // highest sequence known to exist
+	look   bool          // there may be more than that
 }
 
-const queueLimit = 256
+const (
+	queueLimit   = 256
+	eventsAtOnce = 500
+)
 
 // Publish passes committed events on. It never blocks.
 func (h *Hub) Publish(events []db.RunEvent) {
@@ -123,20 +129,22 @@ func (s *subscriber) push(ev db.RunEvent) {
 	nudge(s.wake)
 }
 
-// exists notes that events up to seq are in the store; -1 means perhaps.
+// exists notes that events up to seq are in the store; -1 means perhaps. What is known already wakes nobody: a process
+// hears of its own commits too.
 func (s *subscriber) exists(seq int64) {
 	s.mu.Lock()
-	if seq < 0 {
-		s.seq++ // one more than we know of: look
-		s.events = s.events[:0]
-	}
+	news := seq < 0 || seq > s.seq
+	s.look = s.look || seq < 0
 	s.seq = max(s.seq, seq)
 	s.mu.Unlock()
-	nudge(s.wake)
+	if news {
+		nudge(s.wake)
+	}
 }
 
-// take returns the queued events that follow cursor directly, and whether the store knows more.
-func (s *subscriber) take(cursor int64) (events []db.RunEvent, more bool) {
+// take returns the queued events that follow cursor directly, and whether the store knows more: up to seq, or, if
+// look, perhaps.
+func (s *subscriber) take(cursor int64) (events []db.RunEvent, seq int64, look bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, ev := range s.events {
@@ -146,10 +154,8 @@ func (s *subscriber) take(cursor int64) (events []db.RunEvent, more bool) {
 		}
 	}
 	s.events = s.events[:0]
-	if n := len(events); n > 0 {
-		cursor = events[n-1].Sequence
-	}
-	return events, s.seq > cursor
+	look, s.look = s.look, false
+	return events, s.seq, look
 }
 
 // Watch yields the run's events after the given sequence (0: from the start), first what is stored,
@@ -163,7 +169,7 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 			yield(db.RunEvent{}, err)
 			return
 		}
-		cursor, stored, ended := after, true, false
+		cursor, known, stored, ended := after, int64(0), true, false
 		// A notification may be lost with its connection: look at the store now and then anyway.
 		look := time.NewTicker(5 * time.Second)
 		defer look.Stop()
@@ -172,13 +178,17 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 			read := stored
 			if read {
 				var err error
-				if events, err = e.store.Events(ctx, runID, cursor, 500); err != nil {
+				if events, err = e.eventsAfter(ctx, runID, cursor, known); err != nil {
 					yield(db.RunEvent{}, err)
 					return
 				}
-				stored = len(events) == 500
+				stored = len(events) == eventsAtOnce
 			} else {
-				events, stored = sub.take(cursor)
+				events, known, stored = sub.take(cursor)
+				if stored {
+					known = 0 // what a read that has begun finds does not do
+				}
+				stored = stored || known > cursor+int64(len(events))
 			}
 			for _, ev := range events {
 				cursor = ev.Sequence
@@ -205,10 +215,24 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 				return
 			case <-sub.wake:
 			case <-look.C:
-				stored = true
+				known, stored = 0, true
 			}
 		}
 	}
+}
+
+// eventsAfter reads events. Those who know of the same one at the same moment, as another process works the run, read it
+// once; known is 0 for those who know of none.
+func (e *Engine) eventsAfter(ctx context.Context, runID string, cursor, known int64) ([]db.RunEvent, error) {
+	if known <= cursor {
+		return e.store.Events(ctx, runID, cursor, eventsAtOnce)
+	}
+	events, err, _ := e.hub.reads.Do(fmt.Sprintf("%s:%d:%d", runID, cursor, known), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+		defer cancel()
+		return e.store.Events(ctx, runID, cursor, eventsAtOnce)
+	})
+	return events.([]db.RunEvent), err
 }
 
 // seenToEnd reports whether the run has ended and the caller has seen its last event: a cursor at the end of a

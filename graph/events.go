@@ -3,7 +3,10 @@ package graph
 import "time"
 
 // RunEvent is a step of a run's progress, one of the types below.
-type RunEvent interface{ isRunEvent() }
+type RunEvent interface {
+	step() progress
+	typeName() string
+}
 
 // progress is what all of them have.
 type progress struct {
@@ -13,13 +16,15 @@ type progress struct {
 	RunID    string
 }
 
-func (progress) isRunEvent() {}
+func (p progress) step() progress { return p }
 
 // RunStatusChanged: see the schema. The run is read when the event is sent.
 type RunStatusChanged struct {
 	progress
 	Status string
 }
+
+func (RunStatusChanged) typeName() string { return "RunStatusChanged" }
 
 // StageStatusChanged: see the schema. The stage is read when the event is sent.
 type StageStatusChanged struct {
@@ -30,6 +35,8 @@ type StageStatusChanged struct {
 	Message *string
 }
 
+func (StageStatusChanged) typeName() string { return "StageStatusChanged" }
+
 // StageOutput: see the schema.
 type StageOutput struct {
 	progress
@@ -39,14 +46,20 @@ type StageOutput struct {
 	Text    string
 }
 
+func (StageOutput) typeName() string { return "StageOutput" }
+
 // RunFinished: see the schema. The run is read when the event is sent.
 type RunFinished struct {
 	progress
 	Status string
 }
 
+func (RunFinished) typeName() string { return "RunFinished" }
+
 // ResyncRequired: see the schema.
 type ResyncRequired struct {
 	progress
 	After string
 }
+
+func (ResyncRequired) typeName() string { return "ResyncRequired" }

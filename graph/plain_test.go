@@ -141,3 +141,75 @@ func TestPlainRuns(t *testing.T) {
 		}
 	})
 }
+
+// craftedEvents are subscribed to instead of those of a run.
+type craftedEvents struct {
+	*Resolver
+	list []RunEvent
+}
+
+func (c craftedEvents) Subscription() SubscriptionResolver { return c }
+
+func (c craftedEvents) RunProgress(context.Context, string, *string) (<-chan RunEvent, error) {
+	out := make(chan RunEvent, len(c.list))
+	for _, event := range c.list {
+		out <- event
+	}
+	close(out)
+	return out, nil
+}
+
+func (craftedEvents) RunsChanged(context.Context, *PipelineRunFilter, *string) (<-chan *RunUpdate, error) {
+	return nil, nil
+}
+
+func (craftedEvents) IncidentsChanged(context.Context, *IncidentFilter, *string) (<-chan *IncidentUpdate, error) {
+	return nil, nil
+}
+
+// TestPlainEvents compares events that are written past gqlgen with what it makes of them once a run is selected too.
+func TestPlainEvents(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	p := progressAt("no run", 7, time.Date(2026, 11, 2, 0, 0, 0, 123_456_789, time.UTC))
+	list := []RunEvent{
+		&RunStatusChanged{p, "running"}, &StageStatusChanged{p, "a", 2, "failed", new("it \"broke\"\n")}, &StageStatusChanged{p, "ä", 1, "succeeded", nil},
+		&StageOutput{p, "a", 1, StageOutputKindText, "<\x01>"}, &RunFinished{p, "completed"}, &ResyncRequired{p, p.Cursor},
+	}
+	fields := "__typename again: sequence no: at @skip(if: true)"
+	types := schemaOf().PossibleTypes["RunEvent"]
+	for _, def := range types {
+		fields += " ... on " + def.Name + " {"
+		for _, f := range def.Fields {
+			if f.Name != "run" && f.Name != "stage" {
+				fields += " " + f.Name
+			}
+		}
+		fields += " }"
+	}
+	resolver := craftedEvents{&Resolver{store: s.store, engine: s.engine}, list}
+	h := newHandler(NewExecutableSchema(Config{Resolvers: resolver}), Options{}, resolver.withLoaders)
+	follow := func(fields string) (answers []string) {
+		ctx := auth.With(graphql.StartOperationTrace(t.Context()), auth.Principal{Kind: auth.KindToken, ID: "read", Scopes: callers["read"]})
+		query := `subscription { p: runProgress(runId: "r") { ` + fields + " } }"
+		op, refused := h.prepare(ctx, &request{RawParams: graphql.RawParams{Query: query}})
+		if refused != nil {
+			t.Fatal(refused.Errors)
+		}
+		next, stop := h.run(op)
+		defer stop()
+		for r := next(); r != nil; r = next() {
+			answers = append(answers, string(r.Data)+r.Errors.Error())
+		}
+		return answers
+	}
+	got, want := follow(fields), follow(fields+" ... on RunStatusChanged { run { id } }")
+	if len(types) != 5 || len(got) != len(list) || len(want) != len(list) {
+		t.Fatalf("got %s\nwant %s", got, want)
+	}
+	for i := range list {
+		if want := strings.Replace(want[i], `,"run":null`, "", 1); got[i] != want {
+			t.Errorf("got  %s\nwant %s", got[i], want)
+		}
+	}
+}
