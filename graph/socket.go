@@ -301,9 +301,9 @@ func (s *socket) send(m message) bool { return s.write(encode(m)) }
 
 // write sends a message; a client that does not take it in time loses the socket.
 func (s *socket) write(text []byte) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), s.h.limits.Write)
-	defer cancel()
-	return s.conn.Write(ctx, websocket.MessageText, text) == nil
+	late := time.AfterFunc(s.h.limits.Write, func() { _ = s.conn.CloseNow() }) // a thousand subscribers are as many contexts with an end fewer
+	defer late.Stop()
+	return s.conn.Write(context.Background(), websocket.MessageText, text) == nil
 }
 
 // close ends the socket with a code; it returns false for the read loop.

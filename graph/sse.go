@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -88,9 +89,10 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 	}
 }
 
-// watchCredential returns a function that is [handler.revoked], but asks at most every [Limits.Recheck].
+// watchCredential returns a function that is [handler.revoked], but asks at most every [Limits.Recheck], and not all
+// streams at the same moment.
 func (h *handler) watchCredential(r *http.Request, p auth.Principal) func() *fault.Error {
-	last := time.Now()
+	last := time.Now().Add(-rand.N(h.limits.Recheck))
 	return func() *fault.Error {
 		if time.Since(last) < h.limits.Recheck {
 			return nil
