@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"html"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -108,83 +107,5 @@ func TestSavedViews(t *testing.T) {
 	}
 	if list := s.do(request{path: "/admin/runs", as: auth.Read}); strings.Contains(list.body, "Failed by alerts") {
 		t.Error("the view was not forgotten")
-	}
-}
-
-func TestRunAgainForm(t *testing.T) {
-	t.Parallel()
-	s := newStack(t)
-	s.define("two", `[{"id":"one","type":"step"},{"id":"two","type":"step"}]`)
-	run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "two", Payload: []byte(`{"host":"db-1","token":"hunter2"}`)})
-	must(t, err)
-	_, err = s.engine.Wait(t.Context(), run.ID)
-	must(t, err)
-	path := "/admin/runs/" + run.ID
-	page := s.do(request{path: path + "?node=two", as: auth.Admin})
-	shown := regexp.MustCompile(`(?s)id="rerun-input"[^>]*>\n(.*?)</textarea>`).FindStringSubmatch(page.body)
-	if shown == nil || !strings.Contains(shown[1], "db-1") || strings.Contains(shown[1], "hunter2") {
-		t.Fatalf("the form does not begin with the payload, or shows a secret: %q", shown)
-	}
-	again := func(input string) answer {
-		return s.form(path+"/rerun", auth.Admin, url.Values{"from_node": {"two"}, "input": {input}}, false)
-	}
-	payload := func(a answer) string {
-		t.Helper()
-		if a.status != http.StatusSeeOther {
-			t.Fatalf("%d %.300s", a.status, a.body)
-		}
-		fresh, err := s.store.Run(t.Context(), strings.TrimPrefix(a.header.Get("Location"), "/admin/runs/"))
-		must(t, err)
-		return string(fresh.Payload)
-	}
-	if got := payload(again(strings.ReplaceAll(html.UnescapeString(shown[1]), "\n", "\r\n"))); got != string(run.Payload) {
-		t.Errorf("sent as it was shown, the payload became %s", got)
-	}
-	if got := payload(again(`{"host":"db-2"}`)); got != `{"host":"db-2"}` {
-		t.Errorf("the edited payload became %s", got)
-	}
-	for problem, input := range map[string]string{"look at line 2": "{\n\"a\": }", "Write the value out": `{"host":"db-3","token":"[secret]"}`} {
-		a := again(input)
-		if a.status != http.StatusBadRequest || !strings.Contains(a.body, problem) || !strings.Contains(html.UnescapeString(a.body), input) || !strings.Contains(a.body, `id="rerun" open`) {
-			t.Errorf("%s: %d, or the text is gone", problem, a.status)
-		}
-	}
-}
-
-func TestDefinitionLists(t *testing.T) {
-	t.Parallel()
-	s := newStack(t)
-	_, _, _, err := s.engine.SaveDefinition(t.Context(), engine.DefinitionInput{
-		Name: "tagged", Config: []byte(`{"version":"1.0","nodes":[{"id":"first","type":"step"},{"id":"fail","type":"step"},{"id":"last","type":"step"}]}`), Tags: map[string]string{"team": "db"},
-	})
-	must(t, err)
-	s.define("other", `[{"id":"a","type":"step"}]`)
-	for range 2 {
-		run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "tagged"})
-		must(t, err)
-		_, err = s.engine.Wait(t.Context(), run.ID)
-		must(t, err)
-	}
-	list := s.do(request{path: "/admin/definitions?tag=team:db", as: auth.Read})
-	if strings.Contains(list.body, `href="/admin/definitions/other"`) || strings.Count(list.body, "Failed 0") != 2 || !strings.Contains(list.body, `name="tag" value="team:db"`) {
-		t.Errorf("the list by tag: %d", list.status)
-	}
-	if a := s.do(request{path: "/admin/definitions?tag=odd", as: auth.Read}); a.status != http.StatusBadRequest {
-		t.Errorf("a tag without a value: %d", a.status)
-	}
-	page := s.do(request{path: "/admin/definitions/tagged", as: auth.Read})
-	grid := regexp.MustCompile(`(?s)<table class="grid">.*?</table>`).FindString(page.body)
-	for words, times := range map[string]int{`<th scope="row">`: 3, ">Succeeded<": 2, ">Failed<": 2, ", Failed<": 2} {
-		if got := strings.Count(grid, words); got != times {
-			t.Errorf("the grid has %d × %q, want %d", got, words, times)
-		}
-	}
-
-	// A run of a webhook has the body of its delivery, here and where another run begins with it.
-	_, webhook := s.incident()
-	for _, path := range []string{"/admin/runs/" + webhook + "?node=take", "/admin/definitions/disk/execute?from=" + webhook} {
-		if page := s.do(request{path: path, as: auth.Admin}); strings.Count(html.UnescapeString(page.body), `"alertname"`) == 0 {
-			t.Errorf("%s does not show the payload: %d", path, page.status)
-		}
 	}
 }

@@ -1,77 +1,140 @@
 package server_test
 
 import (
-	"maps"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 
 	"penstock/auth"
+	"penstock/engine"
 )
 
-func TestDefinitionTags(t *testing.T) {
+func TestDefinitionPages(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
 	const valid = `{"version":"1.0","nodes":[{"id":"a","type":"step"}]}`
-	save := func(tags ...string) answer {
-		form := url.Values{"config": {valid}, "active": {"yes"}, "expected_version": {"1"}}
-		if tags != nil {
-			form["tags"] = tags
-		}
-		return s.form("/admin/definitions/tagged", auth.Edit, form, false)
-	}
-	stored := func(want map[string]string) {
-		t.Helper()
-		if d, err := s.store.Definition(t.Context(), "tagged"); err != nil || !maps.Equal(d.Tags, want) {
-			t.Errorf("tags %v, %v; want %v", d.Tags, err, want)
-		}
-	}
-	if a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"tagged"}, "config": {valid}, "tags": {" team: db ,tier:1,"}}, false); a.status != http.StatusSeeOther {
-		t.Fatalf("create: %d %s", a.status, a.body)
-	}
-	stored(map[string]string{"team": "db", "tier": "1"})
-	if page := s.do(request{path: "/admin/definitions/tagged", as: auth.Admin}); !strings.Contains(page.body, `value="team:db, tier:1"`) {
-		t.Error("the editor does not show the tags")
-	}
-	save() // a form without tags keeps them
-	stored(map[string]string{"team": "db", "tier": "1"})
-	save("tier:2")
-	stored(map[string]string{"tier": "2"})
-	for _, bad := range []string{"odd", ":x", "a:1, a:2"} {
-		if a := save(bad); a.status != http.StatusBadRequest || !strings.Contains(a.body, "Not saved") || !strings.Contains(a.body, url.QueryEscape(bad)) && !strings.Contains(a.body, `value="`+bad+`"`) {
-			t.Errorf("%q: %d, want it refused and kept in the field", bad, a.status)
-		}
-	}
-	save("")
-	stored(map[string]string{})
 
-	// A value with a comma was written by a program: saving something else leaves it alone.
-	s.define("listed", `[{"id":"a","type":"step"}]`)
-	if a := s.do(request{method: "PUT", path: "/orchestration/definitions/listed/", as: auth.Edit, body: `{"tags":{"teams":"db, web"}}`}); a.status != http.StatusOK {
-		t.Fatalf("tags by REST: %d %s", a.status, a.body)
-	}
-	s.form("/admin/definitions/listed", auth.Edit, url.Values{"config": {valid}, "tags": {"teams:db, web"}, "description": {"new"}, "expected_version": {"1"}}, false)
-	if d, err := s.store.Definition(t.Context(), "listed"); err != nil || d.Tags["teams"] != "db, web" || d.Description != "new" {
-		t.Errorf("%v %q, %v", d.Tags, d.Description, err)
-	}
+	t.Run("create, save, refuse the stale version and keep its text", func(t *testing.T) {
+		if a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"blind"}, "config": {valid}}, false); a.header.Get("Location") != "/admin/definitions/new" {
+			t.Errorf("who may not read is led to %s", a.header.Get("Location"))
+		}
+		a := s.form("/admin/definitions/new", auth.Admin, url.Values{"name": {"one"}, "config": {valid}, "active": {"yes"}, "message": {"first"}}, false)
+		if a.status != http.StatusSeeOther || a.header.Get("Location") != "/admin/definitions/one" {
+			t.Fatalf("create: %d %s", a.status, a.body)
+		}
+		if again := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"one"}, "config": {valid}}, false); again.status != http.StatusConflict || !strings.Contains(again.body, "Not saved") {
+			t.Errorf("the same name again: %d", again.status)
+		}
+		second := strings.Replace(valid, `"a"`, `"b"`, 1)
+		if a := s.form("/admin/definitions/one", auth.Edit, url.Values{"config": {second}, "expected_version": {"1"}, "active": {"yes"}}, false); a.status != http.StatusSeeOther {
+			t.Fatalf("save: %d %s", a.status, a.body)
+		}
+		stale := s.form("/admin/definitions/one", auth.Edit, url.Values{"config": {strings.Replace(valid, `"a"`, `"mine"`, 1)}, "expected_version": {"1"}, "active": {"yes"}}, false)
+		if stale.status != http.StatusConflict || !strings.Contains(stale.body, "saved version 2 while you were editing") || !strings.Contains(stale.body, "mine") ||
+			!strings.Contains(stale.body, `name="expected_version" value="2"`) {
+			t.Errorf("stale: %d, want the conflict, the text and the newest version", stale.status)
+		}
+		if d, err := s.store.Definition(t.Context(), "one"); err != nil || d.Version != 2 {
+			t.Errorf("stored version %v, %v", d, err)
+		}
+	})
+
+	t.Run("a document with errors is not saved and the line is named", func(t *testing.T) {
+		bad := "{\n\"version\": \"1.0\",\n\"nodes\": [\n{\"id\": \"a\", \"type\": \"step\", \"next\": \"gone\"}\n]\n}"
+		a := s.form("/admin/definitions/new", auth.Edit, url.Values{"name": {"bad"}, "config": {bad}}, false)
+		if a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, `data-line="4"`) {
+			t.Errorf("%d, want 422 and line 4", a.status)
+		}
+		checks := s.form("/admin/validate", auth.Read, url.Values{"config": {bad}}, true)
+		if checks.status != http.StatusOK || !strings.HasPrefix(checks.body, `<section class="card" id="checks"`) || !strings.Contains(checks.body, `data-line="4"`) || !strings.Contains(checks.body, "gone") {
+			t.Errorf("checks: %d %.200s", checks.status, checks.body)
+		}
+	})
+
+	t.Run("delete wants the name", func(t *testing.T) {
+		s.define("gone", `[{"id":"a","type":"step"}]`)
+		if a := s.form("/admin/definitions/gone/delete", auth.Edit, url.Values{"confirm": {"other"}, "expected_version": {"1"}}, false); a.status != http.StatusBadRequest {
+			t.Errorf("wrong name: %d", a.status)
+		}
+		if a := s.form("/admin/definitions/gone/delete", auth.Edit, url.Values{"confirm": {"gone"}, "expected_version": {"1"}}, false); a.status != http.StatusSeeOther {
+			t.Errorf("delete: %d", a.status)
+		}
+		if a := s.do(request{path: "/admin/definitions/gone", as: auth.Read}); a.status != http.StatusNotFound {
+			t.Errorf("it is still there: %d", a.status)
+		}
+	})
+
+	t.Run("run now leads to the run; a payload that is no JSON does not", func(t *testing.T) {
+		s.define("now", `[{"id":"a","type":"step"}]`)
+		if a := s.form("/admin/definitions/now/execute", auth.Operate, url.Values{"payload": {"{\n x"}}, false); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "line 2") {
+			t.Errorf("bad payload: %d", a.status)
+		}
+		a := s.form("/admin/definitions/now/execute", auth.Operate, url.Values{"payload": {`{"n": 12345678901234567890}`}, "environment": {"staging"}}, false)
+		id, ok := strings.CutPrefix(a.header.Get("Location"), "/admin/runs/")
+		if a.status != http.StatusSeeOther || !ok {
+			t.Fatalf("%d %v", a.status, a.header)
+		}
+		result, err := s.engine.Wait(t.Context(), id)
+		if err != nil || result.Environment != "staging" || result.Trigger != "manual" {
+			t.Errorf("%+v, %v", result, err)
+		}
+		form := s.do(request{path: "/admin/definitions/now/execute", as: auth.Operate})
+		_, rest, _ := strings.Cut(form.body, `name="key" value="`)
+		key, _, _ := strings.Cut(rest, `"`)
+		start := func(environment string) string {
+			values := url.Values{"payload": {"{}"}, "environment": {environment}, "key": {key}}
+			return s.form("/admin/definitions/now/execute", auth.Operate, values, false).header.Get("Location")
+		}
+		first := start("")
+		if first == "" || len(key) < 20 || start("") != first {
+			t.Errorf("the same form twice is not one run: %q, key %q", first, key)
+		}
+		if start("staging") == first {
+			t.Error("the form, gone back to and changed, starts nothing")
+		}
+		if page := s.do(request{path: "/admin/definitions/now/execute?from=" + id, as: auth.Operate}); !strings.Contains(page.body, "12345678901234567890") {
+			t.Error("the payload of the earlier run is not offered exactly")
+		}
+	})
 }
 
-func TestDefinitionTabs(t *testing.T) {
+func TestDefinitionLists(t *testing.T) {
+	t.Parallel()
 	s := newStack(t)
-	s.define("on", `[{"id":"a","type":"step"}]`)
-	a := s.do(request{path: "/admin/definitions?tag=team:db&q=x", as: auth.Read})
-	for _, want := range []string{`href="/admin/definitions?q=x&amp;state=inactive&amp;tag=team%3Adb"`, `href="/admin/definitions?q=x"`} {
-		if !strings.Contains(a.body, want) {
-			t.Errorf("the list does not lead to %s", want)
+	_, _, _, err := s.engine.SaveDefinition(t.Context(), engine.DefinitionInput{
+		Name: "tagged", Config: []byte(`{"version":"1.0","nodes":[{"id":"first","type":"step"},{"id":"fail","type":"step"},{"id":"last","type":"step"}]}`), Tags: map[string]string{"team": "db"},
+	})
+	must(t, err)
+	s.define("other", `[{"id":"a","type":"step"}]`)
+	for range 2 {
+		run, err := s.engine.Execute(t.Context(), engine.ExecuteInput{Definition: "tagged"})
+		must(t, err)
+		_, err = s.engine.Wait(t.Context(), run.ID)
+		must(t, err)
+	}
+	list := s.do(request{path: "/admin/definitions?tag=team:db", as: auth.Read})
+	if strings.Contains(list.body, `href="/admin/definitions/other"`) || strings.Count(list.body, "Failed 0") != 2 || !strings.Contains(list.body, `name="tag" value="team:db"`) {
+		t.Errorf("the list by tag: %d", list.status)
+	}
+	if a := s.do(request{path: "/admin/definitions?tag=odd", as: auth.Read}); a.status != http.StatusBadRequest {
+		t.Errorf("a tag without a value: %d", a.status)
+	}
+	page := s.do(request{path: "/admin/definitions/tagged", as: auth.Read})
+	grid := regexp.MustCompile(`(?s)<table class="grid">.*?</table>`).FindString(page.body)
+	for words, times := range map[string]int{`<th scope="row">`: 3, ">Succeeded<": 2, ">Failed<": 2, ", Failed<": 2} {
+		if got := strings.Count(grid, words); got != times {
+			t.Errorf("the grid has %d × %q, want %d", got, words, times)
 		}
 	}
-}
 
-// Whose session has ended is told so when a form is sent, and that sending it again is enough.
-func TestSignedOutForm(t *testing.T) {
-	s := newStack(t)
-	a := s.do(request{method: "POST", path: "/admin/definitions/new", body: "name=x", header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}})
-	if a.status != http.StatusUnauthorized || !strings.Contains(a.body, "Nothing was saved") || !strings.Contains(a.body, `href="/login"`) || strings.Contains(a.body, "Bearer") {
-		t.Errorf("%d %s", a.status, a.body)
+	// A run of a webhook has the body of its delivery, here and where another run begins with it.
+	_, webhook := s.incident()
+	for _, path := range []string{"/admin/runs/" + webhook + "?node=take", "/admin/definitions/disk/execute?from=" + webhook} {
+		if page := s.do(request{path: path, as: auth.Admin}); strings.Count(html.UnescapeString(page.body), `"alertname"`) == 0 {
+			t.Errorf("%s does not show the payload: %d", path, page.status)
+		}
 	}
 }

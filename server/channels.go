@@ -120,20 +120,33 @@ func (s *Server) channelDelete(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// exchange is a request of a test with its headers and body, and the answer, without secrets.
+type exchange struct {
+	Request string  `json:"request"`
+	Answer  *string `json:"answer"` // null without one
+}
+
 // channelTest sends a test message and answers with exactly what the receiver said: 200 if it took
 // the message, 422 if it did not or could not be asked.
 func (s *Server) channelTest(w http.ResponseWriter, r *http.Request) error {
 	name := r.PathValue("name")
-	receipt, err := s.engine.TestChannel(r.Context(), name)
+	test, err := s.engine.TestChannel(r.Context(), name)
 	answer := struct {
-		Channel      string  `json:"channel"`
-		Status       string  `json:"status"`  // success or failed
-		Request      string  `json:"request"` // what was sent where, without secrets
-		MessageID    string  `json:"message_id"`
-		ResponseCode int     `json:"response_code"` // HTTP status or SMTP code, 0 without an answer
-		Response     string  `json:"response"`
-		Error        *string `json:"error,omitempty"`
-	}{Channel: name, Status: "success", Request: receipt.Request, MessageID: receipt.MessageID, ResponseCode: receipt.Status, Response: receipt.Response}
+		Channel      string     `json:"channel"`
+		Status       string     `json:"status"`  // success or failed
+		Request      string     `json:"request"` // what was sent where, in a line without secrets
+		MessageID    string     `json:"message_id"`
+		ResponseCode int        `json:"response_code"` // HTTP status or SMTP code, 0 without an answer
+		Response     string     `json:"response"`
+		Exchanges    []exchange `json:"exchanges"`
+		Error        *string    `json:"error,omitempty"`
+	}{
+		Channel: name, Status: "success", Request: test.Request, MessageID: test.MessageID, ResponseCode: test.Status, Response: test.Response,
+		Exchanges: make([]exchange, len(test.Exchanges)),
+	}
+	for i, x := range test.Exchanges {
+		answer.Exchanges[i] = exchange{x.Request, orNull(x.Answer)}
+	}
 	if err == nil {
 		return writeJSON(w, http.StatusOK, answer)
 	}

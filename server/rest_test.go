@@ -377,6 +377,14 @@ func TestChannels(t *testing.T) {
 	if a.status != 200 || doc["status"] != "success" || !strings.HasPrefix(doc["request"].(string), "POST 127.0.0.1:") || doc["message_id"] != "m-1" || doc["response_code"] != 200.0 || doc["response"] != `{"id":"m-1"}` {
 		t.Errorf("test: %d %s", a.status, a.body)
 	}
+	exchanges, _ := doc["exchanges"].([]any)
+	if len(exchanges) != 1 {
+		t.Fatalf("test: %s", a.body)
+	}
+	sent := exchanges[0].(map[string]any)
+	if request, answered := fmt.Sprint(sent["request"]), fmt.Sprint(sent["answer"]); !strings.Contains(request, "Test message from Penstock") || !strings.Contains(request, "[secret]") || strings.Contains(a.body, canary) || !strings.HasPrefix(answered, "HTTP/1.1 200 OK") {
+		t.Errorf("not exactly what was sent and answered, or a secret: %s\n%s", request, answered)
+	}
 	status = http.StatusForbidden
 	a = s.do(request{method: "POST", path: path + "test/", as: auth.Edit})
 	if doc = s.json(a); a.status != 422 || doc["status"] != "failed" || doc["error"] == nil || doc["response_code"] != 403.0 || strings.Contains(a.body, canary) {
