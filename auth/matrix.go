@@ -128,6 +128,8 @@ var matrix = map[string]Scope{
 	"Query.channels":         Read,
 	"Query.source":           Read,
 	"Query.sources":          Read,
+	"Query.providers":        Read,
+	"Mutation.testProvider":  Edit,
 	"Mutation.createSource":  Edit,
 	"Mutation.updateSource":  Edit,
 	"Mutation.deleteSource":  Edit,

@@ -150,6 +150,8 @@ func costs() ComplexityRoot {
 	c.Mutation.ResetUserPassword = func(child int, _ ResetUserPasswordInput) int { return 400 + child }
 	c.Query.PipelineDefinitionSchema = func(int) int { return 200 }
 	c.Query.PipelineDefinitionDiff = func(child int, _ string, _, _ *int32) int { return 100 + child }
+	c.Query.Providers = func(child int) int { return 200 + 5*max(child, 1) } // reads every definition
+	c.Mutation.TestProvider = func(child int, _ TestProviderInput) int { return 100 + child }
 	c.Query.NodeTypes = func(child int, _ *NodeTypeCategory) int { return 50 + child }
 	c.Query.ScheduleTimes = func(_ int, _, _ string, count int32) int { return 10 + 2*int(min(max(count, 1), 1000)) }
 	c.Schedule.NextTimes = func(_ int, count int32) int { return 2 * int(min(max(count, 1), 1000)) }

@@ -51,6 +51,7 @@ type ResolverRoot interface {
 	PipelineDefinitionChange() PipelineDefinitionChangeResolver
 	PipelineDefinitionVersion() PipelineDefinitionVersionResolver
 	PipelineRun() PipelineRunResolver
+	Provider() ProviderResolver
 	Query() QueryResolver
 	RunFinished() RunFinishedResolver
 	RunStatusChanged() RunStatusChangedResolver
@@ -461,6 +462,7 @@ type ComplexityRoot struct {
 		RollBackPipelineDefinition   func(childComplexity int, input RollBackPipelineDefinitionInput) int
 		SetUserRole                  func(childComplexity int, input SetUserRoleInput) int
 		TestChannel                  func(childComplexity int, input TestChannelInput) int
+		TestProvider                 func(childComplexity int, input TestProviderInput) int
 		UpdateChannel                func(childComplexity int, input UpdateChannelInput) int
 		UpdatePipelineDefinition     func(childComplexity int, input UpdatePipelineDefinitionInput) int
 		UpdateSource                 func(childComplexity int, input UpdateSourceInput) int
@@ -636,6 +638,16 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	Provider struct {
+		Address func(childComplexity int) int
+		Missing func(childComplexity int) int
+		Model   func(childComplexity int) int
+		Name    func(childComplexity int) int
+		Problem func(childComplexity int) int
+		Title   func(childComplexity int) int
+		UsedBy  func(childComplexity int) int
+	}
+
 	Query struct {
 		Alert                    func(childComplexity int, id string) int
 		Alerts                   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AlertFilter) int
@@ -655,6 +667,7 @@ type ComplexityRoot struct {
 		PipelineDefinitionDiff   func(childComplexity int, name string, from *int32, to *int32) int
 		PipelineDefinitionSchema func(childComplexity int) int
 		PipelineDefinitions      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) int
+		Providers                func(childComplexity int) int
 		Run                      func(childComplexity int, runID string) int
 		Runs                     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) int
 		ScheduleTimes            func(childComplexity int, cron string, timeZone string, count int32) int
@@ -877,6 +890,16 @@ type ComplexityRoot struct {
 		UserErrors func(childComplexity int) int
 	}
 
+	TestProviderPayload struct {
+		CostUsd      func(childComplexity int) int
+		DurationMs   func(childComplexity int) int
+		Exchanges    func(childComplexity int) int
+		InputTokens  func(childComplexity int) int
+		OutputTokens func(childComplexity int) int
+		Summary      func(childComplexity int) int
+		UserErrors   func(childComplexity int) int
+	}
+
 	TriedAlert struct {
 		Alert      func(childComplexity int) int
 		Considered func(childComplexity int) int
@@ -1048,6 +1071,7 @@ type MutationResolver interface {
 	CloseIncident(ctx context.Context, input CloseIncidentInput) (*CloseIncidentPayload, error)
 	ReopenIncident(ctx context.Context, input ReopenIncidentInput) (*ReopenIncidentPayload, error)
 	AddIncidentNote(ctx context.Context, input AddIncidentNoteInput) (*AddIncidentNotePayload, error)
+	TestProvider(ctx context.Context, input TestProviderInput) (*TestProviderPayload, error)
 	ExecutePipelineDefinition(ctx context.Context, input ExecutePipelineDefinitionInput) (*ExecutePipelineDefinitionPayload, error)
 	CancelRun(ctx context.Context, input CancelRunInput) (*CancelRunPayload, error)
 	RetryRun(ctx context.Context, input RetryRunInput) (*RetryRunPayload, error)
@@ -1108,6 +1132,12 @@ type PipelineRunResolver interface {
 	Delivery(ctx context.Context, obj *db.Run) (*db.Delivery, error)
 	Notifications(ctx context.Context, obj *db.Run) ([]*db.NotificationMessage, error)
 }
+type ProviderResolver interface {
+	Model(ctx context.Context, obj *engine.Provider) (*string, error)
+	Address(ctx context.Context, obj *engine.Provider) (*string, error)
+
+	Problem(ctx context.Context, obj *engine.Provider) (*string, error)
+}
 type QueryResolver interface {
 	Node(ctx context.Context, id string) (Node, error)
 	Nodes(ctx context.Context, ids []string) ([]Node, error)
@@ -1133,6 +1163,7 @@ type QueryResolver interface {
 	Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter) (*Connection[db.Alert], error)
 	Notification(ctx context.Context, id string) (*db.NotificationMessage, error)
 	Notifications(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) (*Connection[db.NotificationMessage], error)
+	Providers(ctx context.Context) ([]*engine.Provider, error)
 	Run(ctx context.Context, runID string) (*db.Run, error)
 	Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) (*Connection[db.Run], error)
 	Schedules(ctx context.Context, first *int32, after *string, last *int32, before *string, definition *string) (*Connection[db.Schedule], error)
@@ -2915,6 +2946,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.TestChannel(childComplexity, args["input"].(TestChannelInput)), true
+	case "Mutation.testProvider":
+		if e.ComplexityRoot.Mutation.TestProvider == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_testProvider_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.TestProvider(childComplexity, args["input"].(TestProviderInput)), true
 	case "Mutation.updateChannel":
 		if e.ComplexityRoot.Mutation.UpdateChannel == nil {
 			break
@@ -3700,6 +3742,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PipelineRunEdge.Node(childComplexity), true
 
+	case "Provider.address":
+		if e.ComplexityRoot.Provider.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Address(childComplexity), true
+	case "Provider.missing":
+		if e.ComplexityRoot.Provider.Missing == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Missing(childComplexity), true
+	case "Provider.model":
+		if e.ComplexityRoot.Provider.Model == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Model(childComplexity), true
+	case "Provider.name":
+		if e.ComplexityRoot.Provider.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Name(childComplexity), true
+	case "Provider.problem":
+		if e.ComplexityRoot.Provider.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Problem(childComplexity), true
+	case "Provider.title":
+		if e.ComplexityRoot.Provider.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.Title(childComplexity), true
+	case "Provider.usedBy":
+		if e.ComplexityRoot.Provider.UsedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Provider.UsedBy(childComplexity), true
+
 	case "Query.alert":
 		if e.ComplexityRoot.Query.Alert == nil {
 			break
@@ -3894,6 +3979,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PipelineDefinitions(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PipelineDefinitionFilter)), true
+	case "Query.providers":
+		if e.ComplexityRoot.Query.Providers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Providers(childComplexity), true
 	case "Query.run":
 		if e.ComplexityRoot.Query.Run == nil {
 			break
@@ -4860,6 +4951,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TestChannelPayload.UserErrors(childComplexity), true
 
+	case "TestProviderPayload.costUsd":
+		if e.ComplexityRoot.TestProviderPayload.CostUsd == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.CostUsd(childComplexity), true
+	case "TestProviderPayload.durationMs":
+		if e.ComplexityRoot.TestProviderPayload.DurationMs == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.DurationMs(childComplexity), true
+	case "TestProviderPayload.exchanges":
+		if e.ComplexityRoot.TestProviderPayload.Exchanges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.Exchanges(childComplexity), true
+	case "TestProviderPayload.inputTokens":
+		if e.ComplexityRoot.TestProviderPayload.InputTokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.InputTokens(childComplexity), true
+	case "TestProviderPayload.outputTokens":
+		if e.ComplexityRoot.TestProviderPayload.OutputTokens == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.OutputTokens(childComplexity), true
+	case "TestProviderPayload.summary":
+		if e.ComplexityRoot.TestProviderPayload.Summary == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.Summary(childComplexity), true
+	case "TestProviderPayload.userErrors":
+		if e.ComplexityRoot.TestProviderPayload.UserErrors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TestProviderPayload.UserErrors(childComplexity), true
+
 	case "TriedAlert.alert":
 		if e.ComplexityRoot.TriedAlert.Alert == nil {
 			break
@@ -5168,6 +5302,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("RollBackPipelineDefinitionInput", ec.unmarshalInputRollBackPipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("SetUserRoleInput", ec.unmarshalInputSetUserRoleInput),
 			graphql.NewInputUnmarshaler("TestChannelInput", ec.unmarshalInputTestChannelInput),
+			graphql.NewInputUnmarshaler("TestProviderInput", ec.unmarshalInputTestProviderInput),
 			graphql.NewInputUnmarshaler("UpdateChannelInput", ec.unmarshalInputUpdateChannelInput),
 			graphql.NewInputUnmarshaler("UpdatePipelineDefinitionInput", ec.unmarshalInputUpdatePipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("UpdateSourceInput", ec.unmarshalInputUpdateSourceInput),
@@ -5264,7 +5399,7 @@ func newExecutionContext(
 	}
 }
 
-//go:embed "access.graphqls" "channels.graphqls" "common.graphqls" "definitions.graphqls" "deliveries.graphqls" "drafts.graphqls" "incidents.graphqls" "notifications.graphqls" "progress.graphqls" "runs.graphqls" "schedules.graphqls" "sources.graphqls"
+//go:embed "access.graphqls" "channels.graphqls" "common.graphqls" "definitions.graphqls" "deliveries.graphqls" "drafts.graphqls" "incidents.graphqls" "notifications.graphqls" "progress.graphqls" "providers.graphqls" "runs.graphqls" "schedules.graphqls" "sources.graphqls"
 var sourcesFS embed.FS
 
 func sourceData(filename string) string {
@@ -5285,6 +5420,7 @@ var sources = []*ast.Source{
 	{Name: "incidents.graphqls", Input: sourceData("incidents.graphqls"), BuiltIn: false},
 	{Name: "notifications.graphqls", Input: sourceData("notifications.graphqls"), BuiltIn: false},
 	{Name: "progress.graphqls", Input: sourceData("progress.graphqls"), BuiltIn: false},
+	{Name: "providers.graphqls", Input: sourceData("providers.graphqls"), BuiltIn: false},
 	{Name: "runs.graphqls", Input: sourceData("runs.graphqls"), BuiltIn: false},
 	{Name: "schedules.graphqls", Input: sourceData("schedules.graphqls"), BuiltIn: false},
 	{Name: "sources.graphqls", Input: sourceData("sources.graphqls"), BuiltIn: false},
@@ -6363,6 +6499,26 @@ func (ec *executionContext) childFields_PipelineRunEdge(ctx context.Context, fie
 	return nil, fmt.Errorf("no field named %q was found under type PipelineRunEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_Provider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Provider_name(ctx, field)
+	case "title":
+		return ec.fieldContext_Provider_title(ctx, field)
+	case "missing":
+		return ec.fieldContext_Provider_missing(ctx, field)
+	case "model":
+		return ec.fieldContext_Provider_model(ctx, field)
+	case "address":
+		return ec.fieldContext_Provider_address(ctx, field)
+	case "usedBy":
+		return ec.fieldContext_Provider_usedBy(ctx, field)
+	case "problem":
+		return ec.fieldContext_Provider_problem(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Provider", field.Name)
+}
+
 func (ec *executionContext) childFields_ReopenIncidentPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "incident":
@@ -6667,6 +6823,26 @@ func (ec *executionContext) childFields_TestChannelPayload(ctx context.Context, 
 		return ec.fieldContext_TestChannelPayload_userErrors(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TestChannelPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_TestProviderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "summary":
+		return ec.fieldContext_TestProviderPayload_summary(ctx, field)
+	case "durationMs":
+		return ec.fieldContext_TestProviderPayload_durationMs(ctx, field)
+	case "inputTokens":
+		return ec.fieldContext_TestProviderPayload_inputTokens(ctx, field)
+	case "outputTokens":
+		return ec.fieldContext_TestProviderPayload_outputTokens(ctx, field)
+	case "costUsd":
+		return ec.fieldContext_TestProviderPayload_costUsd(ctx, field)
+	case "exchanges":
+		return ec.fieldContext_TestProviderPayload_exchanges(ctx, field)
+	case "userErrors":
+		return ec.fieldContext_TestProviderPayload_userErrors(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TestProviderPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_TriedAlert(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7477,6 +7653,20 @@ func (ec *executionContext) field_Mutation_testChannel_args(ctx context.Context,
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (TestChannelInput, error) {
 			return ec.unmarshalNTestChannelInput2penstockᚋgraphᚐTestChannelInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_testProvider_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (TestProviderInput, error) {
+			return ec.unmarshalNTestProviderInput2penstockᚋgraphᚐTestProviderInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -15576,6 +15766,50 @@ func (ec *executionContext) fieldContext_Mutation_addIncidentNote(ctx context.Co
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_testProvider(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_testProvider(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().TestProvider(ctx, fc.Args["input"].(TestProviderInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *TestProviderPayload) graphql.Marshaler {
+			return ec.marshalOTestProviderPayload2ᚖpenstockᚋgraphᚐTestProviderPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_testProvider(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TestProviderPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_testProvider_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_executePipelineDefinition(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -18977,6 +19211,167 @@ func (ec *executionContext) fieldContext_PipelineRunEdge_node(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _Provider_name(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_name(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Name, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_name(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, false, false, "String")
+}
+
+func (ec *executionContext) _Provider_title(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_title(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Title, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
+			return ec.marshalNString2string(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_title(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, false, false, "String")
+}
+
+func (ec *executionContext) _Provider_missing(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_missing(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Missing, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_missing(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, false, false, "String")
+}
+
+func (ec *executionContext) _Provider_model(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_model(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Provider().Model(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_model(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, true, true, "String")
+}
+
+func (ec *executionContext) _Provider_address(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_address(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Provider().Address(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_address(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, true, true, "String")
+}
+
+func (ec *executionContext) _Provider_usedBy(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_usedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UsedBy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_usedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, false, false, "String")
+}
+
+func (ec *executionContext) _Provider_problem(ctx context.Context, field graphql.CollectedField, obj *engine.Provider) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Provider_problem(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Provider().Problem(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Provider_problem(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Provider", field, true, true, "String")
+}
+
 func (ec *executionContext) _Query_node(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -19996,6 +20391,38 @@ func (ec *executionContext) fieldContext_Query_notifications(ctx context.Context
 	if fc.Args, err = ec.field_Query_notifications_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Query_providers(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_providers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Query().Providers(ctx)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*engine.Provider) graphql.Marshaler {
+			return ec.marshalOProvider2ᚕᚖpenstockᚋengineᚐProviderᚄ(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Query_providers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Provider(ctx, field)
+		},
 	}
 	return fc, nil
 }
@@ -23812,6 +24239,185 @@ func (ec *executionContext) _TestChannelPayload_userErrors(ctx context.Context, 
 func (ec *executionContext) fieldContext_TestChannelPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	fc = &graphql.FieldContext{
 		Object:     "TestChannelPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_UserError(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TestProviderPayload_summary(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_summary(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Summary, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_summary(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TestProviderPayload", field, false, false, "String")
+}
+
+func (ec *executionContext) _TestProviderPayload_durationMs(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_durationMs(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DurationMs, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int64) graphql.Marshaler {
+			return ec.marshalOInt642ᚖint64(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_durationMs(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TestProviderPayload", field, false, false, "Int64")
+}
+
+func (ec *executionContext) _TestProviderPayload_inputTokens(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_inputTokens(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.InputTokens, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_inputTokens(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TestProviderPayload", field, false, false, "Int")
+}
+
+func (ec *executionContext) _TestProviderPayload_outputTokens(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_outputTokens(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.OutputTokens, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int32) graphql.Marshaler {
+			return ec.marshalNInt2int32(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_outputTokens(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TestProviderPayload", field, false, false, "Int")
+}
+
+func (ec *executionContext) _TestProviderPayload_costUsd(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_costUsd(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.CostUsd, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v float64) graphql.Marshaler {
+			return ec.marshalNFloat2float64(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_costUsd(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TestProviderPayload", field, false, false, "Float")
+}
+
+func (ec *executionContext) _TestProviderPayload_exchanges(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_exchanges(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Exchanges, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*ChannelExchange) graphql.Marshaler {
+			return ec.marshalNChannelExchange2ᚕᚖpenstockᚋgraphᚐChannelExchangeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_exchanges(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TestProviderPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ChannelExchange(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _TestProviderPayload_userErrors(ctx context.Context, field graphql.CollectedField, obj *TestProviderPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TestProviderPayload_userErrors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.UserErrors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*UserError) graphql.Marshaler {
+			return ec.marshalNUserError2ᚕᚖpenstockᚋgraphᚐUserErrorᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TestProviderPayload_userErrors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "TestProviderPayload",
 		Field:      field,
 		IsMethod:   false,
 		IsResolver: false,
@@ -27974,6 +28580,48 @@ func UnmarshalTestChannelInput(ctx context.Context, raw any) (TestChannelInput, 
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputTestProviderInput(ctx context.Context, obj any) (TestProviderInput, error) {
+	var it TestProviderInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"name"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "name":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("name"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Name = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalTestProviderInput unmarshals raw into the TestProviderInput input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalTestProviderInput(ctx context.Context, raw any) (TestProviderInput, error) {
+	var out TestProviderInput
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "TestProviderInput", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputUpdateChannelInput(ctx context.Context, obj any) (UpdateChannelInput, error) {
 	var it UpdateChannelInput
 	if obj == nil {
@@ -31079,6 +31727,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "testProvider":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_testProvider(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "executePipelineDefinition":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_executePipelineDefinition(ctx, field)
@@ -32256,6 +32911,72 @@ func (ec *executionContext) _PipelineRunEdge(ctx context.Context, sel ast.Select
 	return out
 }
 
+var providerImplementors = []string{"Provider"}
+
+func (ec *executionContext) _Provider(ctx context.Context, sel ast.SelectionSet, obj *engine.Provider) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, providerImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Provider")
+		case "name":
+			out.Values[i] = ec._Provider_name(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "title":
+			out.Values[i] = ec._Provider_title(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "missing":
+			out.Values[i] = ec._Provider_missing(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "model":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Provider_model(ctx, field, obj)
+				})
+		case "address":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Provider_address(ctx, field, obj)
+				})
+		case "usedBy":
+			out.Values[i] = ec._Provider_usedBy(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "problem":
+			out.ResolveConcurrently(ec.OperationContext, &deferred, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Provider_problem(ctx, field, obj)
+				})
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
 var queryImplementors = []string{"Query"}
 
 func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) graphql.Marshaler {
@@ -32418,6 +33139,12 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 				true, false,
 				func(ctx context.Context) graphql.Marshaler {
 					return ec._Query_notifications(ctx, field)
+				})
+		case "providers":
+			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
+				true, false,
+				func(ctx context.Context) graphql.Marshaler {
+					return ec._Query_providers(ctx, field)
 				})
 		case "run":
 			out.ResolveRootConcurrently(innerCtx, ec.OperationContext, i,
@@ -33830,6 +34557,69 @@ func (ec *executionContext) _TestChannelPayload(ctx context.Context, sel ast.Sel
 			}
 		case "userErrors":
 			out.Values[i] = ec._TestChannelPayload_userErrors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	if n := len(deferred.Defers); n > 0 {
+		atomic.AddInt32(&ec.Deferred, int32(min(n, math.MaxInt32)))
+		ec.ProcessDeferredGroup(deferred)
+	}
+
+	return out
+}
+
+var testProviderPayloadImplementors = []string{"TestProviderPayload"}
+
+func (ec *executionContext) _TestProviderPayload(ctx context.Context, sel ast.SelectionSet, obj *TestProviderPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, testProviderPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferred := graphql.NewDeferredGroup(ctx)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TestProviderPayload")
+		case "summary":
+			out.Values[i] = ec._TestProviderPayload_summary(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "durationMs":
+			out.Values[i] = ec._TestProviderPayload_durationMs(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "inputTokens":
+			out.Values[i] = ec._TestProviderPayload_inputTokens(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "outputTokens":
+			out.Values[i] = ec._TestProviderPayload_outputTokens(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "costUsd":
+			out.Values[i] = ec._TestProviderPayload_costUsd(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "exchanges":
+			out.Values[i] = ec._TestProviderPayload_exchanges(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "userErrors":
+			out.Values[i] = ec._TestProviderPayload_userErrors(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
@@ -35403,6 +36193,20 @@ func (ec *executionContext) unmarshalNExecutePipelineDefinitionInput2penstockᚋ
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNFloat2float64(ctx context.Context, v any) (float64, error) {
+	res, err := graphql.UnmarshalFloatContext(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNFloat2float64(ctx context.Context, sel ast.SelectionSet, v float64) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalFloatContext(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "Float!")
+	}
+	return graphql.WrapContextMarshaler(ctx, res)
+}
+
 func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
 	res, err := graphql.UnmarshalID(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -36124,6 +36928,14 @@ func (ec *executionContext) marshalNProgressStatus2string(ctx context.Context, s
 	return res
 }
 
+func (ec *executionContext) marshalNProvider2ᚖpenstockᚋengineᚐProvider(ctx context.Context, sel ast.SelectionSet, v *engine.Provider) graphql.Marshaler {
+	if v == nil {
+		graphql.AddInvalidNullError(ctx, "Provider!")
+		return graphql.Null
+	}
+	return ec._Provider(ctx, sel, v)
+}
+
 func (ec *executionContext) unmarshalNReopenIncidentInput2penstockᚋgraphᚐReopenIncidentInput(ctx context.Context, v any) (ReopenIncidentInput, error) {
 	res, err := ec.unmarshalInputReopenIncidentInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -36626,6 +37438,11 @@ func (ec *executionContext) marshalNString2ᚕstringᚄ(ctx context.Context, sel
 
 func (ec *executionContext) unmarshalNTestChannelInput2penstockᚋgraphᚐTestChannelInput(ctx context.Context, v any) (TestChannelInput, error) {
 	res, err := ec.unmarshalInputTestChannelInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalNTestProviderInput2penstockᚋgraphᚐTestProviderInput(ctx context.Context, v any) (TestProviderInput, error) {
+	res, err := ec.unmarshalInputTestProviderInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -37785,6 +38602,25 @@ func (ec *executionContext) unmarshalOPipelineRunFilter2ᚖpenstockᚋgraphᚐPi
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalOProvider2ᚕᚖpenstockᚋengineᚐProviderᚄ(ctx context.Context, sel ast.SelectionSet, v []*engine.Provider) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNProvider2ᚖpenstockᚋengineᚐProvider(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) marshalOReopenIncidentPayload2ᚖpenstockᚋgraphᚐReopenIncidentPayload(ctx context.Context, sel ast.SelectionSet, v *ReopenIncidentPayload) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -38106,6 +38942,13 @@ func (ec *executionContext) marshalOTestChannelPayload2ᚖpenstockᚋgraphᚐTes
 		return graphql.Null
 	}
 	return ec._TestChannelPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOTestProviderPayload2ᚖpenstockᚋgraphᚐTestProviderPayload(ctx context.Context, sel ast.SelectionSet, v *TestProviderPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._TestProviderPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOTriedAlert2ᚕᚖpenstockᚋengineᚐTriedAlertᚄ(ctx context.Context, sel ast.SelectionSet, v []*engine.TriedAlert) graphql.Marshaler {

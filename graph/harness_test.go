@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -20,6 +21,7 @@ import (
 	"penstock/db/seal"
 	"penstock/drivers"
 	"penstock/drivers/ai"
+	"penstock/drivers/ai/local"
 	"penstock/drivers/alerts/alertmanager"
 	"penstock/drivers/notify"
 	"penstock/engine"
@@ -72,7 +74,7 @@ func start(t testing.TB, change ...func(*Limits)) *stack {
 		Store: s.store, Hub: hub, Sealer: sealer, Types: s.nodeTypes(), Drain: 50 * time.Millisecond,
 		Sources: drivers.NewRegistry(alertmanager.Kind()),
 		Notify:  drivers.NewRegistry(drivers.Define("fake", "Fake", newFakeDriver)),
-		AI:      drivers.NewRegistry[ai.Provider](),
+		AI:      drivers.NewRegistry(local.Kind(ai.Deps{}), drivers.Define("mute", "Mute", newMute)),
 	}
 	if s.engine, err = engine.New(t.Context(), options); err != nil {
 		t.Fatal(err)
@@ -210,6 +212,19 @@ func (d fakeDriver) Send(context.Context, notify.Message) (notify.Receipt, error
 	}
 	return notify.Receipt{MessageID: "m-1", Status: 200, Response: "ok"}, nil
 }
+
+// mute is an analyser that does not answer.
+type mute struct{}
+
+func newMute(context.Context, struct{}) (ai.Provider, error) { return mute{}, nil }
+
+func (mute) Analyze(context.Context, ai.Request) iter.Seq2[ai.Chunk, error] {
+	return func(yield func(ai.Chunk, error) bool) {
+		yield(ai.Chunk{}, fault.New(fault.Unprocessable, "It says nothing."))
+	}
+}
+
+func (mute) Missing() []string { return []string{"MUTE_KEY"} }
 
 func (s *stack) define(name, nodes string) *db.PipelineDefinition {
 	s.t.Helper()

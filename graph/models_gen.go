@@ -719,6 +719,30 @@ type TestChannelPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// Which analyser to test.
+type TestProviderInput struct {
+	// Name of the analyser.
+	Name string `json:"name"`
+}
+
+// Outcome of `testProvider`.
+type TestProviderPayload struct {
+	// What it said of the alert; null if it gave no answer.
+	Summary *string `json:"summary,omitempty"`
+	// How long it took, in milliseconds.
+	DurationMs *int64 `json:"durationMs,omitempty"`
+	// Tokens of a model that it read; 0 without one.
+	InputTokens int32 `json:"inputTokens"`
+	// Tokens of a model that it wrote; 0 without one.
+	OutputTokens int32 `json:"outputTokens"`
+	// What that costs by the list price, in US dollars; 0 without a model or a known price.
+	CostUsd float64 `json:"costUsd"`
+	// Exactly what was sent and what came back, in that order, without secrets; empty if nothing went out.
+	Exchanges []*ChannelExchange `json:"exchanges"`
+	// What went wrong.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // Changes to a channel. What is absent stays as it is.
 type UpdateChannelInput struct {
 	// Which channel.

@@ -192,18 +192,20 @@ func (h *handler) admit(p auth.Principal) (release func()) {
 
 // keepAlive notices dead peers and revoked credentials on idle sockets.
 func (s *socket) keepAlive() {
-	tick := time.NewTicker(s.h.limits.Ping)
+	tick, recheck := time.NewTicker(s.h.limits.Ping), time.NewTicker(s.h.limits.Recheck)
 	defer tick.Stop()
-	refused := s.h.watchCredential(s.credential, s.caller)
+	defer recheck.Stop()
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
+		case <-recheck.C:
+			if s.h.revoked(s.credential, s.caller) != nil {
+				s.close(closeForbidden, "Forbidden")
+				return
+			}
+			continue
 		case <-tick.C:
-		}
-		if refused() != nil {
-			s.close(closeForbidden, "Forbidden")
-			return
 		}
 		ctx, cancel := context.WithTimeout(s.ctx, s.h.limits.Write)
 		err := s.conn.Ping(ctx)

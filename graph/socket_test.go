@@ -308,7 +308,7 @@ func TestSocketRules(t *testing.T) {
 
 func TestSocketCredentials(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(l *Limits) { l.Recheck = time.Nanosecond; l.Ping = 20 * time.Millisecond })
+	s := start(t, func(l *Limits) { l.Recheck = time.Millisecond; l.Ping = 20 * time.Millisecond })
 	origin := "Origin: " + s.URL
 
 	t.Run("the token may come in connection_init", func(t *testing.T) {

@@ -61,8 +61,9 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 	if !write(":\n\n") {
 		return
 	}
-	alive := time.NewTicker(h.limits.Ping)
+	alive, recheck := time.NewTicker(h.limits.Ping), time.NewTicker(h.limits.Recheck)
 	defer alive.Stop()
+	defer recheck.Stop()
 	p, _ := auth.From(r.Context())
 	refused := h.watchCredential(r, p)
 	for {
@@ -71,6 +72,8 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 		case <-r.Context().Done():
 			return
 		case <-alive.C:
+		case <-recheck.C:
+			event = ""
 		case data, more := <-answers:
 			if !more {
 				write(complete)
@@ -83,7 +86,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 			write("event: next\ndata: " + string(data) + "\n\n" + complete)
 			return
 		}
-		if !write(event) {
+		if event != "" && !write(event) {
 			return
 		}
 	}

@@ -61,7 +61,7 @@ func (s *stack) events(method, query, variables string, headers ...string) (next
 
 func TestEventStream(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(l *Limits) { l.Recheck = time.Nanosecond; l.Ping = 20 * time.Millisecond })
+	s := start(t, func(l *Limits) { l.Recheck = time.Millisecond; l.Ping = 20 * time.Millisecond })
 	s.define("waits", `[{"id":"g","type":"gate"}]`)
 	for _, method := range []string{http.MethodPost, http.MethodGet} {
 		t.Run(method+" follows a run to its end", func(t *testing.T) {
