@@ -21,10 +21,10 @@ type runLog struct {
 
 // add returns the line that ev makes, or (isNew false) the text to append to a line that is there.
 func (l *runLog) add(ev db.RunEvent) (entry views.LogEntry, isNew bool) {
+	key := fmt.Sprintf("%s/%d", ev.NodeID, ev.Attempt)
 	entry = views.LogEntry{ID: "log-" + strconv.FormatInt(ev.Sequence, 10), At: ev.At, From: ev.NodeID, Text: ev.Text}
 	switch ev.Kind {
 	case engine.EventText:
-		key := fmt.Sprintf("%s/%d", ev.NodeID, ev.Attempt)
 		if id, ok := l.texts[key]; ok {
 			entry.ID = id
 			return entry, false
@@ -33,6 +33,7 @@ func (l *runLog) add(ev db.RunEvent) (entry views.LogEntry, isNew bool) {
 			l.texts = map[string]string{}
 		}
 		l.texts[key] = entry.ID
+		return entry, true
 	case engine.EventRun, engine.EventStage:
 		entry.Text = strings.ToUpper(ev.Status[:min(1, len(ev.Status))]) + ev.Status[min(1, len(ev.Status)):]
 		if ev.Attempt > 0 && ev.Status != string(db.StageSkipped) {
@@ -54,6 +55,7 @@ func (l *runLog) add(ev db.RunEvent) (entry views.LogEntry, isNew bool) {
 			entry.Tone = views.ToneWarn
 		}
 	}
+	delete(l.texts, key) // what is streamed from here on is another text, as that of the fallback
 	return entry, true
 }
 
