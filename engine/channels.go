@@ -330,25 +330,24 @@ type built struct {
 }
 
 func (s *services) Channel(ctx context.Context, name string) (string, notify.Driver, error) {
-	if b, ok := s.e.compiled.driver(name); ok {
-		return b.kind, b.driver, nil
-	}
-	ch, err := s.e.store.Channel(ctx, name)
+	b, err := s.e.compiled.channel(ctx, s.e, name)
+	return b.kind, b.driver, err
+}
+
+func (e *Engine) buildChannel(ctx context.Context, name string) (built, error) {
+	until := time.Now().Add(namesFor)
+	ch, err := e.store.Channel(ctx, name)
 	if fault.Is(err, fault.NotFound) {
-		return "", nil, fault.New(fault.NotFound, "There is no channel %q. Create it under Settings, or with PUT /orchestration/channels/%s/.", name, name)
+		return built{}, fault.New(fault.NotFound, "There is no channel %q. Create it under Settings, or with PUT /orchestration/channels/%s/.", name, name)
 	}
 	if err != nil {
-		return "", nil, fault.Retry(err, 0)
+		return built{}, fault.Retry(err, 0)
 	}
 	if !ch.IsActive {
-		return "", nil, fault.New(fault.NotFound, "The channel %q is not active.", name)
+		return built{}, fault.New(fault.NotFound, "The channel %q is not active.", name)
 	}
-	d, err := s.e.buildDriver(ctx, ch.Driver, ch.Config)
-	if err != nil {
-		return "", nil, err
-	}
-	s.e.compiled.keep(name, built{ch.Driver, d, time.Now().Add(namesFor)})
-	return ch.Driver, d, nil
+	d, err := e.buildDriver(ctx, ch.Driver, ch.Config)
+	return built{ch.Driver, d, until}, err
 }
 
 func (s *services) DefaultChannel(ctx context.Context, driver string) (string, notify.Driver, error) {

@@ -54,19 +54,6 @@ func (c *compiled) forget() {
 	c.routing, c.routedUntil, c.lookUps = nil, time.Time{}, new(singleflight.Group)
 }
 
-func (c *compiled) driver(channel string) (built, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b, ok := c.drivers[channel]
-	return b, ok && time.Now().Before(b.until)
-}
-
-func (c *compiled) keep(channel string, b built) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.drivers[channel] = b
-}
-
 // namesFor is how long a looked-up name holds: as long as a change made by another process may take
 // to be seen here. Changes made by this process are seen at once.
 const namesFor = time.Second
@@ -101,6 +88,37 @@ func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 		return r.Val.(named)
 	case <-ctx.Done():
 		return named{err: context.Cause(ctx)}
+	}
+}
+
+// channel returns a channel's driver, looked up once however many messages ask for it at the same moment.
+func (c *compiled) channel(ctx context.Context, e *Engine, name string) (built, error) {
+	c.mu.Lock()
+	b, ok := c.drivers[name]
+	lookUps := c.lookUps
+	c.mu.Unlock()
+	if ok && time.Now().Before(b.until) {
+		return b, nil
+	}
+	found := lookUps.DoChan("channel "+name, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpLimit)
+		defer cancel()
+		b, err := e.buildChannel(ctx, name)
+		if err != nil {
+			return built{}, err
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.lookUps == lookUps {
+			c.drivers[name] = b
+		}
+		return b, nil
+	})
+	select {
+	case r := <-found:
+		return r.Val.(built), r.Err
+	case <-ctx.Done():
+		return built{}, context.Cause(ctx)
 	}
 }
 

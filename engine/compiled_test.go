@@ -84,3 +84,42 @@ func TestManySendersLookADefinitionUpOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestManyMessagesLookAChannelUpOnce: as above, for those who have something to send.
+func TestManyMessagesLookAChannelUpOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.EachURL(t, func(t *testing.T, url string) {
+		hub := engine.NewHub()
+		var lookUps atomic.Int64
+		var hold atomic.Pointer[chan struct{}]
+		store := dbtest.Open(t, db.Options{URL: url, OnCommit: hub.Publish, OnQuery: func(query string) {
+			if held := hold.Load(); held != nil && strings.Contains(query, `FROM "channels"`) && strings.Contains(query, "'ops'") {
+				lookUps.Add(1)
+				<-*held
+			}
+		}})
+		p := newPost()
+		s := telling(t, store, hub, p, nil, "ops")
+		s.define("page", `[{"id":"page","type":"page","config":{"channel":"ops"}}]`)
+		answer := make(chan struct{})
+		hold.Store(&answer)
+		runs := make([]string, 20)
+		for i := range runs {
+			run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: "page"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			runs[i] = run.ID
+		}
+		eventually(t, "all wait for their channel", func() bool { return s.Stats().Load == 0 })
+		if n := lookUps.Load(); n != 1 {
+			t.Errorf("%d messages looked their channel up %d times", len(runs), n)
+		}
+		close(answer)
+		for _, id := range runs {
+			if r := s.wait(id); r.Status != db.RunCompleted {
+				t.Errorf("%s is %s", id, r.Status)
+			}
+		}
+	})
+}
