@@ -34,6 +34,9 @@ func (c *Checker) Warn(path, code, format string, args ...any) {
 // Expression compiles source and checks that the nodes it names are upstream. It returns nil if it
 // does not compile; that is reported.
 func (c *Checker) Expression(path, source string, o expr.Options) *expr.Program {
+	if c.tooMuch(path, source) {
+		return nil
+	}
 	program, err := expr.Compile(source, o)
 	if err != nil {
 		c.notCompiled(path, CodeBadExpression, "expression", err)
@@ -46,6 +49,9 @@ func (c *Checker) Expression(path, source string, o expr.Options) *expr.Program 
 // Template compiles source and checks that the nodes it names are upstream. It returns nil if it
 // does not compile; that is reported.
 func (c *Checker) Template(path, source string) *expr.Template {
+	if c.tooMuch(path, source) {
+		return nil
+	}
 	template, err := expr.CompileTemplate(source)
 	if err != nil {
 		c.notCompiled(path, CodeBadTemplate, "template", err)
@@ -53,6 +59,16 @@ func (c *Checker) Template(path, source string) *expr.Template {
 	}
 	c.refs(path, template.Nodes())
 	return template
+}
+
+// tooMuch reports the first source with which there are more of them than may be compiled: that takes its time.
+func (c *Checker) tooMuch(path, source string) bool {
+	before := c.v.sources
+	c.v.sources += len(source)
+	if before <= MaxExpressions && c.v.sources > MaxExpressions {
+		c.Error(path, CodeTooLarge, "The expressions and templates of the definition have more than %d bytes. Split it into several definitions.", MaxExpressions)
+	}
+	return c.v.sources > MaxExpressions
 }
 
 func (c *Checker) notCompiled(path, code, what string, err error) {

@@ -7,6 +7,7 @@ const (
 	CodeSyntax       = "syntax"        // not JSON or YAML
 	CodeTooLarge     = "too_large"     // more bytes or nodes than allowed
 	CodeDuplicateKey = "duplicate_key" // a key twice in one object
+	CodeTooMany      = "too_many"      // more issues than are reported
 
 	// Its structure.
 	CodeMissingVersion     = "missing_version"

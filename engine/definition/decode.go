@@ -38,8 +38,11 @@ func Decode(data []byte) (*Document, []Issue) {
 		})
 	}
 	problems := documentSchema().check(tree, func(path []string) string { return place(root, path) })
-	for _, p := range problems {
+	for _, p := range problems[:min(len(problems), MaxIssues+1)] {
 		issues = append(issues, structural(root, p))
+	}
+	if len(problems) > MaxIssues {
+		return nil, few(issues)
 	}
 	for _, p := range problems {
 		if p.prune {

@@ -23,6 +23,9 @@ const (
 	MaxNodes = 200
 	MaxSize  = 256 << 10 // bytes of its compact JSON
 	MaxInput = 512 << 10 // bytes of what is decoded: JSON or YAML with its white space and comments
+
+	MaxExpressions = 64 << 10 // bytes of all expressions and templates
+	MaxIssues      = 100      // that are reported; there may be more
 )
 
 // Document is a decoded pipeline definition.

@@ -14,6 +14,7 @@ type graph struct {
 	sequence  bool           // no node says what is next: one after another
 	edges     [][]edge       // from each node, in the order of the document
 	ancestors []map[int]bool // of each node
+	unknown   int            // ids that no node has
 }
 
 type edge struct {
@@ -95,6 +96,9 @@ func (g *graph) connect(from int, ids []string, e edge, report func(Issue)) {
 		switch {
 		case id == "": // reported with the structure
 		case !ok:
+			if g.unknown++; g.unknown > MaxIssues+1 {
+				return
+			}
 			report(Issue{Path: at, Code: CodeUnknownNode, NodeID: g.nodes[from].ID,
 				Message: fmt.Sprintf("%q leads to %q, but no node has that id. %s", g.nodes[from].ID, id, g.suggest(id, from))})
 		case to == from:

@@ -278,6 +278,50 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestMuchThatIsWrong keeps the work and the answer small for documents that are made to be expensive.
+func TestMuchThatIsWrong(t *testing.T) {
+	t.Parallel()
+	nodes := func(n int, rest string) []byte {
+		var b bytes.Buffer
+		b.WriteString(`{"version": "1.0", "nodes": [`)
+		for i := range n {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, `{"id": "n%d", "type": "context"%s}`, i, rest)
+		}
+		b.WriteString("]}")
+		return b.Bytes()
+	}
+	many := func(n int, part string) string {
+		var parts []string
+		for i := range n {
+			parts = append(parts, strings.ReplaceAll(part, "N", fmt.Sprint(i)))
+		}
+		return strings.Join(parts, ", ")
+	}
+	for name, document := range map[string][]byte{
+		"unknown nodes that errors are looked for in": nodes(200, `, "skip_if_errors": [`+many(100, `"xN"`)+`]`),
+		"unknown nodes that come next":                nodes(200, `, "next": [`+many(100, `"xN"`)+`]`),
+		"unknown keys":                                nodes(200, `, `+many(100, `"keyN": 1`)),
+		"unknown keys of settings":                    nodes(200, `, "config": {`+many(100, `"keyN": 1`)+`}`),
+		"schedules that never come round":             []byte(`{"version": "1.0", "triggers": {"schedule": [` + many(3000, `{"cron": "0 0 31 2 *"}`) + `]}, "nodes": [{"id": "a", "type": "context"}]}`),
+	} {
+		_, issues := definition.Check(document, catalog())
+		if n := len(issues); n != definition.MaxIssues+1 || issues[n-1].Code != definition.CodeTooMany || issues[n-1].Severity != definition.SeverityError {
+			t.Errorf("%s: %d issues, the last %+v", name, n, issues[n-1])
+		}
+	}
+	long := nodes(100, fmt.Sprintf(`, "when": "payload.a == '%s'"`, strings.Repeat("x", 1000)))
+	if _, issues := definition.Check(long, catalog()); len(issues) != 1 || issues[0].Code != definition.CodeTooLarge {
+		t.Errorf("100 KB of expressions: %+v", issues)
+	}
+	fits := nodes(60, fmt.Sprintf(`, "when": "payload.a == '%s'"`, strings.Repeat("x", 1000)))
+	if _, issues := definition.Check(fits, catalog()); len(issues) != 0 {
+		t.Errorf("60 KB of expressions: %+v", issues)
+	}
+}
+
 func TestYAMLIsTheSameDocument(t *testing.T) {
 	t.Parallel()
 	got, issues := definition.JSON([]byte(`# A pipeline.

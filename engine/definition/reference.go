@@ -23,8 +23,8 @@ func Reference(catalog Catalog) []byte {
 	triggers, _ := document.Properties.Get("triggers")
 
 	fmt.Fprintf(&b, "# Definition reference\n\nA pipeline definition is a JSON document; YAML is accepted on input. Version %s. Unknown keys are errors. "+
-		"Limits: %d nodes, %d KiB without white space, objects and lists nested at most 64 deep. The JSON Schema is served at `%s`.\n",
-		Version, MaxNodes, MaxSize>>10, SchemaID)
+		"Limits: %d nodes, %d KiB without white space, objects and lists nested at most 64 deep, %d KiB of expressions and templates together. The JSON Schema is served at `%s`.\n",
+		Version, MaxNodes, MaxSize>>10, MaxExpressions>>10, SchemaID)
 	section(&b, "## Document", document)
 	section(&b, "## `triggers`", triggers)
 	section(&b, "## `defaults`", defaults)

@@ -54,6 +54,9 @@ func (v *validation) schedules() {
 		return
 	}
 	for i, s := range v.doc.Triggers.Schedule {
+		if v.full() {
+			return
+		}
 		path := fmt.Sprintf("/triggers/schedule/%d", i)
 		zone, err := cron.Zone(s.TimeZone)
 		if err != nil {

@@ -26,6 +26,7 @@ func Check(data []byte, catalog Catalog) (*Plan, []Issue) {
 	plan, more := Validate(doc, catalog)
 	issues = append(issues, more...)
 	sortIssues(issues)
+	issues = few(issues)
 	if HasErrors(issues) {
 		return nil, issues
 	}
@@ -47,11 +48,15 @@ func Validate(doc *Document, catalog Catalog) (*Plan, []Issue) {
 	v.graph.cycles(v.report)
 	for i := range doc.Nodes {
 		v.node(i)
+		if v.full() {
+			break
+		}
 	}
 	v.unreached()
 	v.triggers()
 	v.schedules()
 	sortIssues(v.issues)
+	v.issues = few(v.issues)
 	if HasErrors(v.issues) || len(doc.Nodes) == 0 {
 		return nil, v.issues
 	}
@@ -64,6 +69,8 @@ type validation struct {
 	graph    *graph
 	issues   []Issue
 	programs []programs
+	errors   int // among the issues
+	sources  int // bytes of the expressions and templates that were compiled
 	route    *Route
 	schemas  map[string]*schema // of types that the catalog has not compiled
 }
@@ -72,7 +79,27 @@ type programs struct{ runIf, skipIf *expr.Program }
 
 func (v *validation) report(i Issue) {
 	i.Severity = cmp.Or(i.Severity, SeverityError)
-	v.issues = append(v.issues, i)
+	if v.issues = append(v.issues, i); i.Severity == SeverityError {
+		v.errors++
+	}
+}
+
+// full reports whether there are more errors than are shown, so that no more need be found.
+func (v *validation) full() bool { return v.errors > MaxIssues }
+
+// few keeps [MaxIssues] of the issues, and says so.
+func few(issues []Issue) []Issue {
+	if len(issues) <= MaxIssues {
+		return issues
+	}
+	errors := slices.DeleteFunc(slices.Clone(issues), func(i Issue) bool { return i.Severity != SeverityError })
+	if len(errors) > 0 { // before any warning
+		issues = errors[:min(len(errors), MaxIssues)]
+		return append(issues, Issue{Code: CodeTooMany, Severity: SeverityError,
+			Message: fmt.Sprintf("There is more to correct; these are %d of the problems.", len(issues))})
+	}
+	return append(issues[:MaxIssues:MaxIssues], Issue{Code: CodeTooMany, Severity: SeverityWarning,
+		Message: fmt.Sprintf("There are more warnings; these are %d of them.", MaxIssues)})
 }
 
 func (v *validation) ids() {
@@ -104,7 +131,7 @@ func (v *validation) node(i int) {
 		v.programs[i].skipIf = c.Expression("/skip_if_condition", source, expr.Options{Kind: expr.Bool})
 	}
 	for k, id := range n.SkipIfErrors {
-		if id != "" {
+		if id != "" && !v.full() {
 			c.Ref(fmt.Sprintf("/skip_if_errors/%d", k), id)
 		}
 	}

@@ -192,11 +192,33 @@ func guards(env *cel.Env) []cel.EnvOption {
 	return options
 }
 
-// pattern compiles a regular expression, and says how many instructions it has.
+// leastSize is a number of instructions that a pattern has at least. Repetitions repeat what they hold, up to a thousand
+// times each, so that few bytes are many instructions.
+func leastSize(re *syntax.Regexp) int {
+	n := 0
+	for _, sub := range re.Sub {
+		n += leastSize(sub)
+	}
+	switch re.Op {
+	case syntax.OpConcat, syntax.OpEmptyMatch: // what they hold
+	case syntax.OpLiteral:
+		n = len(re.Rune)
+	case syntax.OpRepeat:
+		n *= max(re.Min, re.Max)
+	default:
+		n++
+	}
+	return min(n, 1<<30)
+}
+
+// pattern compiles a regular expression, and says how many instructions it has. It does not compile one that has too many.
 func pattern(source string) (*regexp.Regexp, int, error) {
 	parsed, err := syntax.Parse(source, syntax.Perl)
 	if err != nil {
 		return nil, 0, err
+	}
+	if n := leastSize(parsed); n > maxRegexp {
+		return nil, n, nil // to compile it would take time
 	}
 	prog, err := syntax.Compile(parsed.Simplify())
 	if err != nil {
