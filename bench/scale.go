@@ -39,7 +39,7 @@ func (b *bench) scale(ctx context.Context, stored, queued int64) (_ *scaleReport
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, drop()) }()
-	server, err := harness.NewServer(harness.Options{Binary: b.binary, DatabaseURL: url, Dir: filepath.Join(b.dir, b.store)})
+	server, err := harness.NewServer(harness.Options{Binary: b.binary, DatabaseURL: url, Dir: filepath.Join(b.dir, b.store), Env: []string{keepBodies}})
 	if err != nil {
 		return nil, err
 	}

@@ -31,7 +31,7 @@ func (b *bench) stock(ctx context.Context, runs int64, env ...string) (_ *stocke
 			err = errors.Join(err, s.close())
 		}
 	}()
-	s.Server, err = harness.NewServer(harness.Options{Binary: b.binary, DatabaseURL: s.databaseURL, Dir: filepath.Join(b.dir, b.store), Env: env})
+	s.Server, err = harness.NewServer(harness.Options{Binary: b.binary, DatabaseURL: s.databaseURL, Dir: filepath.Join(b.dir, b.store), Env: append(env, keepBodies)})
 	if err != nil {
 		return nil, err
 	}

@@ -79,13 +79,19 @@ func (tx *Tx) refuseDuplicates(ts []*task) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	values := make([]bun.TupleValues, len(keys))
-	for i, k := range keys {
-		values[i] = bun.Tuple([]string{k.DefinitionID, k.IdempotencyKey})
+	type taken struct {
+		bun.BaseModel  `bun:"table:runs"`
+		DefinitionID   string `bun:"definition_id,type:text"`
+		IdempotencyKey string `bun:"idempotency_key,type:text"`
 	}
+	wanted := make([]taken, len(keys))
+	for i, k := range keys {
+		wanted[i] = taken{DefinitionID: k.DefinitionID, IdempotencyKey: k.IdempotencyKey}
+	}
+	// A join: (a, b) IN (VALUES …) would make SQLite look at all runs of the definition.
 	var stored []Run
-	if err := tx.idb.NewSelect().Model(&stored).Column("id", "definition_id", "idempotency_key").
-		Where("(definition_id, idempotency_key) IN (VALUES ?)", bun.List(values)).Scan(tx.base); err != nil {
+	if err := tx.idb.NewSelect().Model(&stored).Column("r.id", "r.definition_id", "r.idempotency_key").With("k", tx.idb.NewValues(&wanted)).
+		Join("JOIN k ON k.definition_id = r.definition_id AND k.idempotency_key = r.idempotency_key").Scan(tx.base); err != nil {
 		return err
 	}
 	seen := map[key]string{} // the run that has it
