@@ -157,14 +157,22 @@ func (s *Server) steps(r *http.Request, reaching []db.Channel) ([]views.Step, er
 		first.Hint += " Or begin with an example."
 		first.URL, first.Link = views.DefinitionURL("default")+"/execute?example=alert", "Send an example"
 	}
-	return []views.Step{
+	steps := []views.Step{
 		{Done: len(reaching) > 0, Text: "A channel that reaches a person", Hint: "Slack, e-mail, PagerDuty or a webhook.", URL: "/admin/settings/channels/new", Link: "New channel"},
 		{Done: tested, Text: "A test message has arrived", Hint: "It shows the exact request and the exact answer.", URL: test, Link: "Send a test"},
 		pipeline,
 		{Done: senders, Text: "A token for the sender of alerts", Hint: "With the scope ingest, for Alertmanager, Grafana or a script.", URL: "/admin/settings/tokens", Link: "Make one"},
 		first,
 		{Done: told, Text: "The first notification has gone out", Hint: "Each message is listed with what became of it.", URL: "/admin/notifications", Link: "Notifications"},
-	}, nil
+	}
+	for i, needs := range []string{
+		"GET /admin/settings/channels/new", "POST /admin/settings/channels/{name}/test", "GET /admin/definitions/{name}/", "GET /admin/settings/tokens/", "GET /admin/definitions/{name}/execute", "GET /admin/notifications/",
+	} {
+		if !may(r, needs) {
+			steps[i].URL = ""
+		}
+	}
+	return steps, nil
 }
 
 // initialToken is the one that the first start makes.

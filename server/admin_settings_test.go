@@ -75,6 +75,9 @@ func TestSettingsPage(t *testing.T) {
 	if page := s.do(request{path: "/admin/settings", as: auth.Read}); !strings.Contains(page.body, "hook") || strings.Contains(page.body, "API tokens") {
 		t.Error("a viewer sees the tokens, or does not see the channels")
 	}
+	if page := s.do(request{path: "/admin/", as: auth.Read}); !strings.Contains(page.body, "A token for the sender") || strings.Contains(page.body, "/admin/settings/tokens") {
+		t.Error("a viewer is led to what only an administrator may do")
+	}
 	dark := s.form("/admin/settings/theme", auth.Read, url.Values{"theme": {"dark"}}, false)
 	if c := dark.header.Get("Set-Cookie"); dark.status != http.StatusSeeOther || !strings.HasPrefix(c, "penstock_theme=dark;") || !strings.Contains(c, "HttpOnly") {
 		t.Errorf("theme: %d %s", dark.status, c)

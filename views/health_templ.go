@@ -383,9 +383,9 @@ func readiness(steps []Step) templ.Component {
 	})
 }
 
-// next is the first step that is not done.
+// next is the first step that is not done and that the reader may do.
 func next(steps []Step) int {
-	return slices.IndexFunc(steps, func(s Step) bool { return !s.Done })
+	return slices.IndexFunc(steps, func(s Step) bool { return !s.Done && s.URL != "" })
 }
 
 func done(steps []Step) (n int) {
