@@ -54,6 +54,11 @@ func (h *Hub) Publish(events []db.RunEvent) {
 			s.push(ev)
 		}
 	}
+	for _, ev := range events { // after the last: what was committed together is taken together
+		for s := range h.subs[ev.RunID] {
+			nudge(s.wake)
+		}
+	}
 }
 
 // Wake is Publish for events another process committed: payload is a JSON list of "<run id>:<sequence>".
@@ -126,7 +131,6 @@ func (s *subscriber) push(ev db.RunEvent) {
 	s.events = append(s.events, ev)
 	s.seq = max(s.seq, ev.Sequence)
 	s.mu.Unlock()
-	nudge(s.wake)
 }
 
 // exists notes that events up to seq are in the store; -1 means perhaps. What is known already wakes nobody: a process

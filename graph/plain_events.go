@@ -9,6 +9,9 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 )
 
+// moreKey is of a *bool in the context of an operation: whether another event follows at once.
+type moreKey struct{}
+
 // plainEvents writes the events of a run as gqlgen would: there can be a thousand subscribers to each. It is nil where a
 // run or stage is selected, which is read when the event is sent.
 func plainEvents(ctx context.Context, events <-chan RunEvent) func(context.Context) graphql.Marshaler {
@@ -28,13 +31,17 @@ func plainEvents(ctx context.Context, events <-chan RunEvent) func(context.Conte
 		objects[implementors[0]] = object // the name of the type comes first
 	}
 	start := `{"` + field.Alias + `":`
+	more, _ := ctx.Value(moreKey{}).(*bool)
 	return func(ctx context.Context) graphql.Marshaler {
 		select {
 		case <-ctx.Done():
 			return nil
-		case event, more := <-events:
-			if !more {
+		case event, open := <-events:
+			if !open {
 				return nil
+			}
+			if more != nil {
+				*more = len(events) > 0
 			}
 			return graphql.WriterFunc(func(w io.Writer) {
 				b := append(make([]byte, 0, 256), start...)

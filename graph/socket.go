@@ -36,6 +36,7 @@ const (
 type socket struct {
 	h      *handler
 	conn   *websocket.Conn
+	out    *heldConn       // below conn
 	ctx    context.Context // of the operations: ends with the socket
 	cancel context.CancelFunc
 
@@ -67,7 +68,8 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 			fault.New(fault.Forbidden, "A browser session needs the header Origin; other callers use an API token.")))
 		return
 	}
-	conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
+	held := &holdingWriter{ResponseWriter: w}
+	conn, err := websocket.Accept(held, r, &websocket.AcceptOptions{
 		Subprotocols:    []string{subprotocol},
 		OriginPatterns:  h.origins,
 		CompressionMode: websocket.CompressionDisabled,
@@ -81,7 +83,7 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	conn.SetReadLimit(h.limits.Body)
-	s := &socket{h: h, conn: conn, credential: r, caller: caller, operations: map[string]*running{}}
+	s := &socket{h: h, conn: conn, out: held.conn, credential: r, caller: caller, operations: map[string]*running{}}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(r.Context()))
 	stopping := context.AfterFunc(r.Context(), func() { s.close(websocket.StatusGoingAway, "The server stops") })
 	defer stopping()
@@ -257,10 +259,12 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 	if err != nil {
 		return failure(id, s.h.refusal(ctx, codeBadRequest, err).Errors)
 	}
-	prepared, refused := s.h.prepare(ctx, req)
+	var more bool
+	prepared, refused := s.h.prepare(context.WithValue(ctx, moreKey{}, &more), req)
 	if refused != nil {
 		return failure(id, refused.Errors)
 	}
+	defer s.flush()
 	next, stop := s.h.run(prepared)
 	defer stop()
 	check := s.h.watchCredential(s.credential, s.caller)
@@ -278,6 +282,7 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 		text.Write(head)
 		answerOf(resp).writeTo(&text)
 		text.WriteByte('}')
+		s.out.hold(more)
 		if !s.write(text.Bytes()) {
 			break
 		}
@@ -301,11 +306,22 @@ func failure(id string, errs gqlerror.List) message {
 
 func (s *socket) send(m message) bool { return s.write(encode(m)) }
 
-// write sends a message; a client that does not take it in time loses the socket.
+// write sends a message, or holds it if more follows.
 func (s *socket) write(text []byte) bool {
-	late := time.AfterFunc(s.h.limits.Write, func() { _ = s.conn.CloseNow() }) // a thousand subscribers are as many contexts with an end fewer
-	defer late.Stop()
+	defer s.limit()()
 	return s.conn.Write(context.Background(), websocket.MessageText, text) == nil
+}
+
+// flush sends what was held.
+func (s *socket) flush() {
+	defer s.limit()()
+	s.out.release()
+}
+
+// limit begins a write: a client that does not take it in time loses the socket. A thousand subscribers are as many
+// contexts with an end fewer.
+func (s *socket) limit() (stop func() bool) {
+	return time.AfterFunc(s.h.limits.Write, func() { _ = s.conn.CloseNow() }).Stop
 }
 
 // close ends the socket with a code; it returns false for the read loop.

@@ -1,0 +1,72 @@
+package graph
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+	"sync"
+)
+
+const heldLimit = 4 << 10
+
+// heldConn is the connection of a socket, whose messages can be held back until the next one: events that were committed
+// together leave with one system call instead of one each, which is most of what an event costs.
+type heldConn struct {
+	net.Conn
+
+	mu      sync.Mutex
+	holding bool
+	held    []byte
+}
+
+// hold says whether what is written from now on waits for more.
+func (c *heldConn) hold(holding bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holding = holding
+}
+
+func (c *heldConn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.holding && len(c.held)+len(p) <= heldLimit {
+		c.held = append(c.held, p...)
+		return len(p), nil
+	}
+	return len(p), c.send(p)
+}
+
+// release sends what is held.
+func (c *heldConn) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.holding = false
+	if len(c.held) > 0 {
+		_ = c.send(nil) // the next write finds out too
+	}
+}
+
+func (c *heldConn) send(p []byte) error {
+	if len(c.held) > 0 {
+		p = append(c.held, p...)
+		c.held = c.held[:0]
+	}
+	_, err := c.Conn.Write(p)
+	return err
+}
+
+// holdingWriter hands the upgrade a connection that can hold messages.
+type holdingWriter struct {
+	http.ResponseWriter
+	conn *heldConn
+}
+
+func (w *holdingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, buffers, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	w.conn = &heldConn{Conn: conn}
+	buffers.Writer.Reset(w.conn)
+	return w.conn, buffers, nil
+}

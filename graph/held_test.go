@@ -1,0 +1,49 @@
+package graph
+
+import (
+	"bytes"
+	"net"
+	"slices"
+	"testing"
+)
+
+// writes notes what each system call would carry.
+type writes struct {
+	net.Conn
+	calls []string
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.calls = append(w.calls, string(p))
+	return len(p), nil
+}
+
+func TestHeldConn(t *testing.T) {
+	t.Parallel()
+	out := &writes{}
+	c := &heldConn{Conn: out}
+	write := func(text string) {
+		t.Helper()
+		if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	write("a")
+	c.hold(true)
+	write("b")
+	write("c")
+	c.hold(false)
+	write("d")
+	c.hold(true)
+	write("e")
+	c.release()
+	c.release()
+	write("f")
+	c.hold(true)
+	write("g")
+	long := string(bytes.Repeat([]byte("x"), heldLimit))
+	write(long)
+	if want := []string{"a", "bcd", "e", "f", "g" + long}; !slices.Equal(out.calls, want) {
+		t.Errorf("%.100q", out.calls)
+	}
+}
