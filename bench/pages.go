@@ -136,8 +136,8 @@ func addresses(stored int64) []string {
 		"/admin/runs?incident="+record(incidentID), "/admin/deliveries?source=nobody", "/admin/deliveries?status=rejected", "/admin/notifications?channel=nobody",
 		"/admin/notifications?status=failed", "/admin/search?q=disk", "/admin/search?q=nothing+has+this", "/admin/search?q="+record(runID),
 		"/admin/incidents/"+recordID(incidentID, 7), "/admin/alerts/"+record(alertID), "/admin/runs/"+record(runID), "/admin/deliveries/"+record(deliveryID),
-		"/admin/definitions", "/admin/definitions/new", "/admin/definitions/default", "/admin/definitions/default/history", "/admin/definitions/default/execute",
-		"/admin/settings", "/admin/settings/channels/new?driver=console", "/admin/settings/channels/default", "/admin/settings/sources/new", "/admin/settings/providers", "/admin/settings/schedules",
+		"/admin/definitions", "/admin/definitions?q=nothing+has+this", "/admin/definitions?state=inactive", "/admin/definitions/new", "/admin/definitions/default", "/admin/definitions/default/history", "/admin/definitions/default/execute",
+		"/admin/settings", "/admin/settings/account", "/admin/settings/channels/new", "/admin/settings/channels/new?driver=console", "/admin/settings/channels/default", "/admin/settings/sources/new", "/admin/settings/sources/generic", "/admin/settings/providers", "/admin/settings/schedules",
 		"/admin/settings/tokens", "/admin/settings/users", "/admin/settings/about",
 	)
 }

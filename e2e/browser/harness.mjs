@@ -133,10 +133,36 @@ export async function setUp(server) {
   return state
 }
 
+// everyPage lists the pages of the admin as [name, address], with a record on each that shows one.
+export async function everyPage(server, state) {
+  const { run_id: run, incident_id: incident } = await server.call("POST", "/orchestration/pipeline/sync/?definition=default", {
+    alerts: [{ status: "firing", labels: { alertname: "DiskFull", host: "db-1", severity: "critical" }, annotations: { summary: "/var on db-1 is 97 % full" } }],
+  })
+  assert.ok(run && incident, "an alert starts a run and opens an incident")
+  for (const config of [{ include: ["cpu"] }, { include: ["disk"] }]) await server.call("PUT", "/orchestration/definitions/changed/", { config: { version: "1.0", nodes: [{ id: "look", type: "context", config }] } })
+  const page = await visit(server, { state })
+  const first = async list => {
+    await page.goto(list)
+    return page.locator("[data-row]").first().getAttribute("href")
+  }
+  const pages = [
+    ["login", "/login"], ["overview", "/admin/"], ["incidents", "/admin/incidents"], ["incident", `/admin/incidents/${incident}`],
+    ["runs", "/admin/runs"], ["run", `/admin/runs/${run}`], ["definitions", "/admin/definitions"],
+    ["definition-new", "/admin/definitions/new"], ["definition", "/admin/definitions/default"],
+    ["history", "/admin/definitions/changed/history"], ["execute", "/admin/definitions/default/execute"], ["settings", "/admin/settings"],
+    ["alerts", "/admin/alerts"], ["alert", await first("/admin/alerts")], ["deliveries", "/admin/deliveries"], ["delivery", await first("/admin/deliveries")],
+    ["notifications", "/admin/notifications"], ["search", "/admin/search?q=disk"], ["schedules", "/admin/settings/schedules"], ["tokens", "/admin/settings/tokens"],
+    ["users", "/admin/settings/users"], ["channel-kinds", "/admin/settings/channels/new"], ["channel-new", "/admin/settings/channels/new?driver=email"], ["channel", "/admin/settings/channels/default"],
+    ["source-new", "/admin/settings/sources/new"], ["source", "/admin/settings/sources/generic"], ["providers", "/admin/settings/providers"], ["account", "/admin/settings/account"], ["about", "/admin/settings/about"],
+  ]
+  await page.done()
+  return pages
+}
+
 // audit checks what is on the page with axe, that nothing is wider than the screen, and that what is closed is not seen.
 export async function audit(page, name) {
   await page.evaluate(axe)
-  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"], rules: { region: { enabled: true } } }))
+  const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"], rules: { region: { enabled: true }, "target-size": { enabled: true } } }))
   const lines = found.violations.flatMap(v => v.nodes.map(n => `${v.id}: ${n.target.join(" ")}: ${n.failureSummary}`))
   assert.deepEqual(lines, [], `axe on ${name}`)
   const [wide, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth])

@@ -2,38 +2,14 @@
 // in the console. Pictures of each at 1440 and 390 px.
 import assert from "node:assert/strict"
 import { before, test } from "node:test"
-import { audit, components, conforms, serve, setUp, shot, validate, visit } from "./harness.mjs"
+import { audit, components, conforms, everyPage, serve, setUp, shot, validate, visit } from "./harness.mjs"
 
-let server, state
-const pages = [["login", "/login"]]
-
-// first is the address of the newest record of a list.
-async function first(list) {
-  const page = await visit(server, { state })
-  await page.goto(list)
-  const address = await page.locator("[data-row]").first().getAttribute("href")
-  await page.done()
-  return address
-}
+let server, state, pages
 
 before(async () => {
   server = await serve()
   state = await setUp(server)
-  const alert = await server.call("POST", "/orchestration/pipeline/sync/?definition=default", {
-    alerts: [{ status: "firing", labels: { alertname: "DiskFull", host: "db-1", severity: "critical" }, annotations: { summary: "/var on db-1 is 97 % full" } }],
-  })
-  const { run_id: run, incident_id: incident } = alert
-  assert.ok(run && incident, JSON.stringify(alert))
-  pages.push(
-    ["overview", "/admin/"], ["incidents", "/admin/incidents"], ["incident", `/admin/incidents/${incident}`],
-    ["runs", "/admin/runs"], ["run", `/admin/runs/${run}`], ["definitions", "/admin/definitions"],
-    ["definition-new", "/admin/definitions/new"], ["definition", "/admin/definitions/default"],
-    ["history", "/admin/definitions/default/history"], ["execute", "/admin/definitions/default/execute"], ["settings", "/admin/settings"],
-    ["alerts", "/admin/alerts"], ["alert", await first("/admin/alerts")], ["deliveries", "/admin/deliveries"], ["delivery", await first("/admin/deliveries")],
-    ["notifications", "/admin/notifications"], ["search", "/admin/search?q=disk"], ["schedules", "/admin/settings/schedules"], ["tokens", "/admin/settings/tokens"],
-    ["users", "/admin/settings/users"], ["channel-kinds", "/admin/settings/channels/new"], ["channel", "/admin/settings/channels/new?driver=email"],
-    ["source-new", "/admin/settings/sources/new"], ["source", "/admin/settings/sources/generic"], ["providers", "/admin/settings/providers"], ["account", "/admin/settings/account"], ["about", "/admin/settings/about"],
-  )
+  pages = await everyPage(server, state)
 })
 
 const looks = [
@@ -74,13 +50,18 @@ test("the Nu HTML checker finds no error", () => {
   assert.equal(conforms(), pages.length + 1)
 })
 
-test("the first load is under 100 KB compressed", async () => {
-  const page = await visit(server, { state })
-  const session = await page.context().newCDPSession(page)
-  await session.send("Network.enable")
-  let bytes = 0
-  session.on("Network.loadingFinished", event => { bytes += event.encodedDataLength })
-  await page.goto("/admin/", { waitUntil: "networkidle" })
-  assert.ok(bytes > 10_000 && bytes < 100_000, `${bytes} bytes`)
-  await page.done()
+test("the first load of every page but the editor's is under 100 KB compressed", async t => {
+  let largest = 0
+  for (const [name, path] of pages.filter(([name]) => !["definition", "definition-new"].includes(name))) {
+    const page = await visit(server, { state }) // a profile of its own: nothing is cached
+    const session = await page.context().newCDPSession(page)
+    await session.send("Network.enable")
+    let bytes = 0
+    session.on("Network.loadingFinished", event => { bytes += event.encodedDataLength })
+    await page.goto(path, { waitUntil: "load" })
+    assert.ok(bytes > 10_000 && bytes < 100_000, `${name}: ${bytes} bytes`)
+    largest = Math.max(largest, bytes)
+    await page.done()
+  }
+  t.diagnostic(`the largest: ${largest} bytes`)
 })
