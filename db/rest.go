@@ -28,6 +28,12 @@ func (tx *Tx) restRuns(runs []*restingRun) schema.QueryAppender {
 		Set("epoch = r.epoch + 1").Set("wake_at = c.wake_at").Set("waits_for = c.waits_for").Where("r.id = c.id")
 }
 
+// WakeRun lets a resting run go on at a moment, if it would rest for longer.
+func (s *Store) WakeRun(ctx context.Context, id string, at time.Time) error {
+	_, err := s.write.NewUpdate().Model((*Run)(nil)).Set("wake_at = ?", at).Where("id = ?", id).Where("wake_at > ?", at).Exec(ctx)
+	return wrap(err, "wake run "+id)
+}
+
 // DueRuns returns the resting runs (id and epoch only) whose time has come before a moment.
 func (s *Store) DueRuns(ctx context.Context, before time.Time, limit int) ([]Run, error) {
 	return s.restingRuns(ctx, limit, "wake_at < ?", before)

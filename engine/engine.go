@@ -50,7 +50,7 @@ type Engine struct {
 	live     sync.Map      // run id → context.CancelCauseFunc
 	intakes  chan *intakeJob
 	routing  sync.Map // delivery id → true, while its intake is under way here
-	starting sync.Map // run id → when it was handed to the workflow engine, until it is picked up here
+	starting sync.Map // workflow id → when it was handed to the workflow engine, until it is picked up here
 
 	reading    sync.Mutex // one delivery is read back at a time
 	deliveries *lru.Cache[string, keptDelivery]
@@ -227,7 +227,9 @@ func (e *Engine) Ready(ctx context.Context) error {
 func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 	e.load.Add(1)
 	defer e.load.Add(-1)
-	e.starting.Delete(runID)
+	if id, err := dbos.GetWorkflowID(ctx); err == nil {
+		e.starting.Delete(id)
+	}
 	p, err := e.pickUp(ctx, runID)
 	if err == nil {
 		defer p.release()
@@ -235,6 +237,7 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 		if p.rest != nil && e.giveBack(ctx, p) {
 			return "rests", nil
 		}
+		e.tellParent(ctx, p.run, status)
 		if status.Terminal() || errors.Is(p.failed(), db.ErrFenced) || e.refused(ctx, p) {
 			return string(status), nil
 		}
@@ -257,22 +260,25 @@ func (e *Engine) startSoon(runs ...db.Run) {
 	}
 	e.load.Add(int64(len(runs)))
 	for _, r := range runs {
-		e.starting.Store(r.ID, time.Now())
+		e.starting.Store(workflowID(r), time.Now())
 	}
 	e.wg.Go(func() {
 		for _, r := range runs {
-			_, err := dbos.RunWorkflow(e.dbos, e.workflow, r.ID, dbos.WithWorkflowID(fmt.Sprintf("%s:%d", r.ID, r.Epoch)))
+			_, err := dbos.RunWorkflow(e.dbos, e.workflow, r.ID, dbos.WithWorkflowID(workflowID(r)))
 			e.load.Add(-1)
 			if err != nil {
 				if p, ok := e.fresh.LoadAndDelete(r.ID); ok {
 					p.(*progress).release()
 				}
-				e.starting.Delete(r.ID)
+				e.starting.Delete(workflowID(r))
 				e.log.Error("start run", "run_id", r.ID, "error", err)
 			}
 		}
 	})
 }
+
+// workflowID names one start of a run.
+func workflowID(r db.Run) string { return fmt.Sprintf("%s:%d", r.ID, r.Epoch) }
 
 // sweep starts what is pending and old enough that nobody is starting it: after a crash between the
 // commit and the start, and whatever was accepted while the process could not start it.
@@ -318,7 +324,7 @@ func (e *Engine) sweepOnce(ctx context.Context) error {
 		runs = append(runs, rested...)
 	}
 	for _, r := range runs {
-		if at, handed := e.starting.Load(r.ID); !handed || time.Since(at.(time.Time)) > startPatience {
+		if at, handed := e.starting.Load(workflowID(r)); !handed || time.Since(at.(time.Time)) > startPatience {
 			e.startSoon(r)
 		}
 	}
@@ -399,6 +405,7 @@ func (e *Engine) heard(n db.Notification) {
 
 var (
 	errStopping  = errors.New("the process is stopping")
+	errAwaits    = errors.New("another run is waited for")
 	errCancelled = errors.New("cancelled by a person")
 )
 

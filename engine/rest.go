@@ -7,7 +7,7 @@ import (
 	"penstock/db"
 )
 
-// A run that only waits, for its next attempt or for a channel, does not stay in memory: it rests. Its workflow
+// A run that only waits, for its next attempt, a channel or another run, does not stay in memory: it rests. Its workflow
 // ends, the run stays running in the store and says until when, and the sweeper of any process starts it again, as
 // after a crash. What waits for a channel goes on when this channel has room; some stay with its gate, which
 // learns by them that the channel works again.
@@ -15,6 +15,7 @@ import (
 const (
 	longestTurn = time.Hour       // after which a run that waits for a channel looks again by itself
 	severalWait = 5 * time.Minute // the same for several channels: it may be the turn of one that does not call it
+	awaitsFor   = 5 * time.Minute // the same for another run, whose process may have died before it told
 )
 
 // onlyWaits reports whether nothing is to be done for the run for a while, and notes how it rests. Nothing of it
@@ -29,6 +30,8 @@ func (p *progress) onlyWaits() bool {
 	for _, st := range p.results {
 		switch {
 		case st.final || st.notBefore.Before(now): // nothing, or another node, is waited for
+		case st.awaits:
+			rest.Until = earlier(rest.Until, now.Add(awaitsFor))
 		case st.crowd == "":
 			rest.Until = earlier(rest.Until, st.notBefore)
 		default:
@@ -53,10 +56,10 @@ func earlier(a, b time.Time) time.Time {
 	return a
 }
 
-// waits reports whether a node of the run waits for another attempt or for its channel.
+// waits reports whether a node of the run waits for another attempt, for its channel or for another run.
 func (p *progress) waits() bool {
 	for _, st := range p.results {
-		if st.status == db.StageRetrying || !st.asking.IsZero() {
+		if st.status == db.StageRetrying || !st.asking.IsZero() || !st.since.IsZero() {
 			return true
 		}
 	}
@@ -66,7 +69,26 @@ func (p *progress) waits() bool {
 // giveBack gives a run that rests back to the store. It reports false if that is not certain.
 func (e *Engine) giveBack(ctx context.Context, p *progress) bool {
 	p.write(db.RunWrite{Rest: p.rest})
-	return p.flushed(ctx) == nil
+	if p.flushed(ctx) != nil {
+		return false
+	}
+	for id, st := range p.results {
+		if !st.awaits {
+			continue
+		}
+		// It may have ended before this run rested, and told nobody.
+		if child, err := e.store.Run(ctx, subRunID(p.run.ID, id)); err == nil {
+			e.tellParent(ctx, child, child.Status)
+		}
+	}
+	return true
+}
+
+// tellParent wakes the run that waits for one that has ended. If that fails it looks by itself, later.
+func (e *Engine) tellParent(ctx context.Context, run *db.Run, status db.RunStatus) {
+	if run.Trigger == db.TriggerPipeline && status.Terminal() {
+		e.note("wake runs that wait for others", e.store.WakeRun(ctx, run.ParentRunID, now()))
+	}
 }
 
 // rested returns the runs that are to go on. Those that are nearly due wait for the rest of their time here.

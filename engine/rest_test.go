@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -137,6 +138,95 @@ func TestRunsRest(t *testing.T) {
 			s.define("parent", `[{"id":"call","type":"pipeline","config":{"definition":"child"}}]`)
 			if r := s.run("parent"); r.Status != db.RunCompleted {
 				t.Errorf("the run is %s: %v", r.Status, r.NodeResults["call"].Errors)
+			}
+		})
+	})
+}
+
+// A run that waits for another one rests too, and goes on when that has ended, however it ends.
+func TestParentsRest(t *testing.T) {
+	t.Parallel()
+	eachStore(t, func(t *testing.T, store *db.Store, hub *engine.Hub) {
+		s := start(t, store, hub, newScript(), restless)
+		s.script.on("never", later(time.Hour))
+		letGo := s.hold("held")
+		s.define("held", `[{"id":"held","type":"step"}]`)
+		s.define("never", `[{"id":"never","type":"step"}]`)
+		s.define("above_held", `[{"id":"sub","type":"pipeline","config":{"definition":"held"}},{"id":"after","type":"step"}]`)
+		s.define("above_never", `[{"id":"sub","type":"pipeline","config":{"definition":"never"}}]`)
+		s.define("top", `[{"id":"sub","type":"pipeline","config":{"definition":"above_never"},"required":false},{"id":"after","type":"step"}]`)
+		t.Run("in one attempt, and goes on at once", func(t *testing.T) {
+			id := s.execute("above_held")
+			if run := s.rests(id); run.Status != db.RunRunning || run.WaitsFor != "" || time.Until(run.WakeAt) < time.Minute {
+				t.Errorf("it is %s, waits for the channel %q and rests until %s", run.Status, run.WaitsFor, run.WakeAt)
+			}
+			child := s.childOf(t, id)
+			if r, err := s.Result(t.Context(), id); err != nil || r.WaitingFor == nil || *r.WaitingFor != "sub (pipeline): the run "+child.ID+" to end" {
+				t.Errorf("it waits for %v, %v", r.WaitingFor, err)
+			}
+			letGo()
+			r := s.wait(id)
+			if got := s.statuses(r); got != "completed: after=succeeded sub=succeeded" || r.NodeResults["sub"].Attempt != 1 {
+				t.Errorf("%s after attempt %d", got, r.NodeResults["sub"].Attempt)
+			}
+			events, err := store.Events(t.Context(), id, 0, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, ev := range events {
+				got = append(got, ev.NodeID+" "+ev.Status)
+			}
+			if got := strings.Join(got, ", "); got != " running, sub running, sub succeeded, after running, after succeeded,  completed" {
+				t.Errorf("events: %s", got)
+			}
+		})
+		t.Run("several above each other leave nothing in memory, and hear of a cancel", func(t *testing.T) {
+			id := s.execute("top")
+			s.rests(id)
+			mid := s.childOf(t, id)
+			s.rests(mid.ID)
+			child := s.childOf(t, mid.ID)
+			s.rests(child.ID)
+			eventually(t, "none is in a process", func() bool { return s.Stats().Load == 0 })
+			if _, err := s.Cancel(t.Context(), child.ID, "enough", ""); err != nil {
+				t.Fatal(err)
+			}
+			if got := s.statuses(s.wait(id)); got != "partial: after=succeeded sub=failed" {
+				t.Error(got)
+			}
+		})
+		t.Run("and its cancel ends those below", func(t *testing.T) {
+			id := s.execute("above_never")
+			s.rests(id)
+			child := s.childOf(t, id)
+			s.rests(child.ID)
+			if _, err := s.Cancel(t.Context(), id, "enough", ""); err != nil {
+				t.Fatal(err)
+			}
+			if r := s.wait(child.ID); r.Status != db.RunCancelled {
+				t.Errorf("the run below is %s", r.Status)
+			}
+		})
+		t.Run("whether the other ends before, while or after it goes to rest", func(t *testing.T) {
+			s.script.on("short", func(_ context.Context, in engine.Input) (engine.Output, error) {
+				time.Sleep(time.Duration(in.Payload.(map[string]any)["i"].(int64)) * 200 * time.Microsecond)
+				return engine.Output{}, nil
+			})
+			s.define("short", `[{"id":"short","type":"step"}]`)
+			s.define("above_short", `[{"id":"sub","type":"pipeline","config":{"definition":"short"}}]`)
+			var ids []string
+			for i := range 40 {
+				run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: "above_short", Payload: fmt.Appendf(nil, `{"i":%d}`, i)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				ids = append(ids, run.ID)
+			}
+			for _, id := range ids {
+				if r := s.wait(id); r.Status != db.RunCompleted || r.NodeResults["sub"].Attempt != 1 {
+					t.Errorf("%s after attempt %d", r.Status, r.NodeResults["sub"].Attempt)
+				}
 			}
 		})
 	})

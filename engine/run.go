@@ -64,6 +64,7 @@ type nodeState struct {
 	instead       *db.StageExecution // what a rerun puts in place of running it
 	since         time.Time          // start of an attempt that goes on from before a restart
 	running       bool
+	awaits        bool // its attempt waits for another run, and nobody looks
 	notBefore     time.Time
 	tried         time.Time // of the first attempt, or of the first since a retry of the run
 	final         bool
@@ -190,7 +191,7 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			p.skip(node, st.instead.SkipReason, true)
 			continue
 		}
-		if wait := time.Until(st.notBefore); wait > 0 {
+		if wait := time.Until(st.notBefore); wait > 0 && !(st.awaits && *running > 0) { // who cannot rest looks on
 			if !waiting || st.notBefore.Before(wake) {
 				wake, waiting = st.notBefore, true
 			}
@@ -343,6 +344,11 @@ func (p *progress) settle(o outcome) {
 	if errors.Is(o.err, errCancelled) || errors.Is(o.err, errStopping) || errors.Is(o.err, db.ErrFenced) {
 		return // not ours to record: the canceller did, or the next process will run it again
 	}
+	if errors.Is(o.err, errAwaits) { // the attempt goes on
+		st.attempt--
+		st.since, st.awaits, st.notBefore = p.data.startedAt[node.ID], true, time.Now().Add(p.e.o.RestAfter)
+		return
+	}
 	now := time.Now().UTC()
 	row := p.row(node, st)
 	row.StartedAt, row.FinishedAt, row.Output = p.data.startedAt[node.ID], now, o.raw
@@ -449,12 +455,13 @@ func (p *progress) begin(node *definition.PlanNode, st *nodeState, now time.Time
 		st.tried = now
 	}
 	st.attempt++
-	st.begun, st.status, st.asking = true, db.StageRunning, time.Time{}
+	st.begun, st.status, st.asking, st.awaits = true, db.StageRunning, time.Time{}, false
+	if !st.since.IsZero() { // it goes on, as it is stored
+		p.data.startedAt[node.ID], st.since = st.since, time.Time{}
+		return
+	}
 	row := p.row(node, st)
 	row.Status, row.StartedAt = db.StageRunning, now
-	if !st.since.IsZero() {
-		row.StartedAt, st.since = st.since, time.Time{}
-	}
 	p.data.startedAt[node.ID] = row.StartedAt
 	w.Stages = append(w.Stages, row)
 	p.write(w, event(EventStage, node.ID, st.attempt, string(db.StageRunning), ""))

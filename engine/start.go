@@ -129,6 +129,9 @@ func (e *Engine) fail(ctx context.Context, runID string, epoch int, message stri
 	if errors.Is(err, db.ErrFenced) {
 		return nil
 	}
+	if run, rerr := e.store.Run(ctx, runID); err == nil && rerr == nil {
+		e.tellParent(ctx, run, run.Status)
+	}
 	return err
 }
 

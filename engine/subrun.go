@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -42,8 +43,10 @@ func (s *services) SubRun(ctx context.Context, in SubRun) (SubRunResult, error) 
 	if !in.Wait {
 		return result, nil
 	}
-	if err := s.await(ctx, id); err != nil {
-		return result, err
+	if !child.Status.Terminal() {
+		if err := s.await(ctx, id); err != nil {
+			return result, err
+		}
 	}
 	return s.e.subRunResult(ctx, id)
 }
@@ -105,7 +108,7 @@ func (e *Engine) notTooDeep(ctx context.Context, parent *db.Run, name string) er
 }
 
 // await waits until a run started by this node has ended, whichever process works it. If this run is
-// cancelled, that one is too.
+// cancelled, that one is too. After a while it gives up with errAwaits, so that this run can rest.
 func (s *services) await(ctx context.Context, id string) error {
 	e := s.e
 	// What waits works nothing: it must not keep others from being started.
@@ -117,7 +120,12 @@ func (s *services) await(ctx context.Context, id string) error {
 	}
 	err = errCancelled // before there was a run to cancel
 	if parent.Status != db.RunCancelled {
-		err = e.ended(ctx, id)
+		looking, stop := context.WithCancelCause(ctx)
+		defer stop(nil)
+		if s.plan.Nodes[s.plan.ByID[s.nodeID]].Timeout == 0 { // else its time runs in memory
+			defer time.AfterFunc(e.o.RestAfter, func() { stop(errAwaits) }).Stop()
+		}
+		err = e.ended(looking, id)
 	}
 	if errors.Is(err, errCancelled) {
 		_ = e.cancelSubRun(context.WithoutCancel(ctx), s.run.ID, s.nodeID) // so does the canceller, who tells what goes wrong
