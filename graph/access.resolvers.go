@@ -33,6 +33,10 @@ func (r *mutationResolver) CreateToken(ctx context.Context, input CreateTokenInp
 		in.ExpiresAt = time.Now().Add(*d)
 	}
 	payload := &CreateTokenPayload{}
+	if d := input.ExpiresIn.Value(); d != nil && *d <= 0 {
+		payload.UserErrors = []*UserError{{Code: UserErrorCodeInvalid, Message: "The token would have ended already.", Field: inputPath("expiresIn")}}
+		return payload, nil
+	}
 	secret, token, err := r.accounts.CreateToken(ctx, in)
 	if err == nil {
 		payload.Secret, payload.APIToken = &secret, &token

@@ -312,6 +312,11 @@ func TestMuchThatIsWrong(t *testing.T) {
 			t.Errorf("%s: %d issues, the last %+v", name, n, issues[n-1])
 		}
 	}
+	apart := bytes.Replace(nodes(150, ""), []byte(`"id": "n0", "type": "context"`), []byte(`"id": "n0", "type": "context", "next": "n1", "when": "1"`), 1)
+	plan, issues := definition.Check(apart, catalog())
+	if n := len(issues); plan != nil || n != definition.MaxIssues+1 || issues[0].Severity != definition.SeverityError || issues[n-1].Severity != definition.SeverityWarning || issues[n-1].Code != definition.CodeTooMany {
+		t.Errorf("148 warnings and an error: %d issues, %+v … %+v", n, issues[0], issues[n-1])
+	}
 	long := nodes(100, fmt.Sprintf(`, "when": "payload.a == '%s'"`, strings.Repeat("x", 1000)))
 	if _, issues := definition.Check(long, catalog()); len(issues) != 1 || issues[0].Code != definition.CodeTooLarge {
 		t.Errorf("100 KB of expressions: %+v", issues)

@@ -56,7 +56,6 @@ func Validate(doc *Document, catalog Catalog) (*Plan, []Issue) {
 	v.triggers()
 	v.schedules()
 	sortIssues(v.issues)
-	v.issues = few(v.issues)
 	if HasErrors(v.issues) || len(doc.Nodes) == 0 {
 		return nil, v.issues
 	}
@@ -87,19 +86,20 @@ func (v *validation) report(i Issue) {
 // full reports whether there are more errors than are shown, so that no more need be found.
 func (v *validation) full() bool { return v.errors > MaxIssues }
 
-// few keeps [MaxIssues] of the issues, and says so.
+// few keeps [MaxIssues] of the issues, errors before warnings, and says so.
 func few(issues []Issue) []Issue {
 	if len(issues) <= MaxIssues {
 		return issues
 	}
-	errors := slices.DeleteFunc(slices.Clone(issues), func(i Issue) bool { return i.Severity != SeverityError })
-	if len(errors) > 0 { // before any warning
-		issues = errors[:min(len(errors), MaxIssues)]
-		return append(issues, Issue{Code: CodeTooMany, Severity: SeverityError,
-			Message: fmt.Sprintf("There is more to correct; these are %d of the problems.", len(issues))})
+	isError := func(i Issue) bool { return i.Severity == SeverityError }
+	errors := slices.DeleteFunc(slices.Clone(issues), func(i Issue) bool { return !isError(i) })
+	if len(errors) > MaxIssues {
+		return append(errors[:MaxIssues], Issue{Code: CodeTooMany, Severity: SeverityError,
+			Message: fmt.Sprintf("There is more to correct; these are %d of the problems.", MaxIssues)})
 	}
-	return append(issues[:MaxIssues:MaxIssues], Issue{Code: CodeTooMany, Severity: SeverityWarning,
-		Message: fmt.Sprintf("There are more warnings; these are %d of them.", MaxIssues)})
+	warnings := slices.DeleteFunc(issues, isError)
+	return append(append(errors, warnings[:MaxIssues-len(errors)]...), Issue{Code: CodeTooMany, Severity: SeverityWarning,
+		Message: "There are more warnings than are shown."})
 }
 
 func (v *validation) ids() {
