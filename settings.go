@@ -72,7 +72,7 @@ func storeFlags() []cli.Flag {
 		text("secret-key-file", "PENSTOCK_SECRET_KEY_FILE", "file with the secret key (default on SQLite: <data dir>/secret.key, made at the first start)", "", databaseFlags),
 		text("allow-private-targets", "PENSTOCK_ALLOW_PRIVATE_TARGETS", "CIDRs and hosts that notifications and analysers may reach although private, separated by commas", "", generalFlags),
 		text("notify-retry-for", "PENSTOCK_NOTIFY_RETRY_FOR", "how long a message is tried whose notify node says no number of retries (default: 24h)", "", generalFlags),
-		text("alarm-channel", "PENSTOCK_ALARM_CHANNEL", "stored channel for alarms that would go to the channel they are about, or only to the console (default: default, else any that works)", "", generalFlags),
+		text("alarm-channel", "PENSTOCK_ALARM_CHANNEL", "stored channel for alarms that would go to the channel they are about, or only to the console (default: the channel default, else one that has passed its test)", "", generalFlags),
 		text("workers", "PENSTOCK_WORKERS", "stages that run at the same time (default: 256)", "", generalFlags),
 		text("log-level", "PENSTOCK_LOG_LEVEL", "debug, info, warn or error", "info", generalFlags),
 	}

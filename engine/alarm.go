@@ -216,8 +216,8 @@ func (e *Engine) statuses(states map[string]*db.ChannelState) ChannelStatuses {
 }
 
 // AlarmChannel implements [Services]: the channel that has been told, so that it hears of the end too; else the
-// configured channel, else default, else the first that works, those that reach nobody last. What is in trouble comes
-// after all that is not.
+// configured channel, else default, else the first that works, what has not passed its test after what has, those that
+// reach nobody last. What is in trouble comes after all that is not.
 func (s *services) AlarmChannel(ctx context.Context, in Input, except string) (to Target, note string, err error) {
 	channels, err := s.e.store.Channels(ctx)
 	if err != nil {
@@ -234,14 +234,17 @@ func (s *services) AlarmChannel(ctx context.Context, in Input, except string) (t
 		}
 		last := 0
 		if s.e.troubleOf(c.Name) != "" {
-			last = 4
+			last = 6
 		}
 		switch {
 		case c.Name == wanted:
 			return last
 		case c.Driver == "console":
-			return last + 3
-		case c.Name == "default":
+			return last + 5
+		case untested(&c):
+			last += 2
+		}
+		if c.Name == "default" {
 			return last + 1
 		}
 		return last + 2

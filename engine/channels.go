@@ -200,7 +200,7 @@ func (e *Engine) SourceKinds() []drivers.Kind[alerts.Source] { return e.o.Source
 
 // channelInfo is a channel as validation sees it.
 func (e *Engine) channelInfo(ctx context.Context, ch *db.Channel) definition.Channel {
-	info := definition.Channel{Driver: ch.Driver, IsActive: ch.IsActive, Untested: ch.TestedAt.IsZero() || ch.TestError != ""}
+	info := definition.Channel{Driver: ch.Driver, IsActive: ch.IsActive, Untested: untested(ch)}
 	kind, err := e.o.Notify.Get(ch.Driver)
 	if err != nil {
 		return info
@@ -320,6 +320,9 @@ type services struct {
 
 	delivery *delivery // of a [Notifier]
 }
+
+// untested reports whether no test of the channel as it is has passed.
+func untested(ch *db.Channel) bool { return ch.TestedAt.IsZero() || ch.TestError != "" }
 
 // built keeps drivers of stored channels until something changes, so that a message does not cost
 // queries and unsealing.

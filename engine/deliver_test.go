@@ -625,6 +625,17 @@ func TestAlarmChannel(t *testing.T) {
 		if _, note := chosen(); !strings.Contains(note, "in place of alarms") || !strings.Contains(note, "401 who are you") {
 			t.Errorf("note %q", note)
 		}
+		for _, name := range []string{"another", "tested"} {
+			if _, _, err := s.SaveChannel(t.Context(), engine.ChannelInput{Name: name, Driver: "post", Config: json.RawMessage(`{"name":"` + name + `"}`)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := s.TestChannel(t.Context(), "tested"); err != nil {
+			t.Fatal(err)
+		}
+		if channel, _ := chosen(); channel != "tested" {
+			t.Errorf("%s, want the one that has passed its test", channel)
+		}
 		p.answer("alarms", nil)
 		if _, err := s.TestChannel(t.Context(), "alarms"); err != nil {
 			t.Fatal(err)
