@@ -327,6 +327,14 @@ type Run struct {
 	WaitsFor          string          `bun:"waits_for,nullzero"` // the channel whose turn makes it go on earlier
 }
 
+// AwaitedBy is the run that may wait for this one to end, "" if none does.
+func (r *Run) AwaitedBy() string {
+	if r.Trigger != TriggerPipeline {
+		return ""
+	}
+	return r.ParentRunID
+}
+
 // Schedule is an entry of a definition's triggers.schedule, and how far it has got. A tick is a time at
 // which it comes round.
 type Schedule struct {

@@ -28,10 +28,17 @@ func (tx *Tx) restRuns(runs []*restingRun) schema.QueryAppender {
 		Set("epoch = r.epoch + 1").Set("wake_at = c.wake_at").Set("waits_for = c.waits_for").Where("r.id = c.id")
 }
 
-// WakeRun lets a resting run go on at a moment, if it would rest for longer.
-func (s *Store) WakeRun(ctx context.Context, id string, at time.Time) error {
-	_, err := s.write.NewUpdate().Model((*Run)(nil)).Set("wake_at = ?", at).Where("id = ?", id).Where("wake_at > ?", at).Exec(ctx)
+// WakeRun lets a resting run go on at once.
+func (s *Store) WakeRun(ctx context.Context, id string) error {
+	_, err := wakeRuns(s.write, []string{id}).Exec(ctx)
 	return wrap(err, "wake run "+id)
+}
+
+// wakeRuns lets those of the runs that rest go on at once. One that is about to rest in another transaction is waited
+// for: it then looks at what it waits for.
+func wakeRuns(idb bun.IDB, ids []string) *bun.UpdateQuery {
+	at := time.Now()
+	return idb.NewUpdate().Model((*Run)(nil)).Set("wake_at = CASE WHEN wake_at > ? THEN ? ELSE wake_at END", at, at).Where("id IN (?)", bun.List(ids))
 }
 
 // DueRuns returns the resting runs (id and epoch only) whose time has come before a moment.

@@ -319,6 +319,11 @@ func (s *Store) CancelRun(ctx context.Context, runID, reason string, now time.Ti
 		if _, err := tx.idb.NewUpdate().Model(run).Column("status", "error", "finished_at", "epoch", "wake_at", "waits_for").WherePK().Exec(ctx); err != nil {
 			return wrap(err, "cancel run")
 		}
+		if parent := run.AwaitedBy(); parent != "" {
+			if _, err := wakeRuns(tx.idb, []string{parent}).Exec(ctx); err != nil {
+				return wrap(err, "cancel run")
+			}
+		}
 		var stages []StageExecution
 		if err := tx.idb.NewUpdate().Model(&stages).Set("status = ?", StageCancelled).Set("finished_at = ?", now).
 			Where("run_id = ?", runID).Where("status IN (?, ?, ?)", StagePending, StageRunning, StageRetrying).

@@ -19,6 +19,7 @@ type RunWrite struct {
 	Events []RunEvent
 	Run    *RunChange // nil: the run's own row stays
 	Rest   *Rest      // nil: it is worked on
+	Wakes  string     // the run that waits for this one to end, and goes on now; "" for none
 
 	Messages []NotificationMessage // replace the rows of the same id
 	Attempts []NotificationAttempt // replace the rows of the same message and number
@@ -86,6 +87,7 @@ func (tx *Tx) writeRuns(ts []*task) error {
 	var changes []*changedRun
 	changeOf := map[string]*changedRun{}
 	var resting []*restingRun
+	var woken []string
 	again := false
 	for _, t := range ts {
 		t.err = nil
@@ -116,6 +118,9 @@ func (tx *Tx) writeRuns(ts []*task) error {
 			}
 			c.apply(t.run.Run)
 		}
+		if t.run.Wakes != "" {
+			woken = append(woken, t.run.Wakes)
+		}
 		if r := t.run.Rest; r != nil {
 			resting = append(resting, &restingRun{ID: t.run.RunID, WakeAt: r.Until, WaitsFor: r.Channel})
 		}
@@ -129,6 +134,9 @@ func (tx *Tx) writeRuns(ts []*task) error {
 	}
 	if len(changes) > 0 {
 		queries = append(queries, tx.changeRuns(changes))
+	}
+	if len(woken) > 0 {
+		queries = append(queries, wakeRuns(tx.store.write, woken))
 	}
 	queries = append(queries, tx.writeNotifications(ts)...)
 	if len(queries)+len(events) == 0 {

@@ -237,7 +237,6 @@ func (e *Engine) workflow(ctx dbos.Context, runID string) (string, error) {
 		if p.rest != nil && e.giveBack(ctx, p) {
 			return "rests", nil
 		}
-		e.tellParent(ctx, p.run, status)
 		if status.Terminal() || errors.Is(p.failed(), db.ErrFenced) || e.refused(ctx, p) {
 			return string(status), nil
 		}

@@ -15,7 +15,7 @@ import (
 const (
 	longestTurn = time.Hour       // after which a run that waits for a channel looks again by itself
 	severalWait = 5 * time.Minute // the same for several channels: it may be the turn of one that does not call it
-	awaitsFor   = 5 * time.Minute // the same for another run, whose process may have died before it told
+	awaitsFor   = 5 * time.Minute // the same for another run, should nobody wake it
 )
 
 // onlyWaits reports whether nothing is to be done for the run for a while, and notes how it rests. Nothing of it
@@ -76,19 +76,12 @@ func (e *Engine) giveBack(ctx context.Context, p *progress) bool {
 		if !st.awaits {
 			continue
 		}
-		// It may have ended before this run rested, and told nobody.
-		if child, err := e.store.Run(ctx, subRunID(p.run.ID, id)); err == nil {
-			e.tellParent(ctx, child, child.Status)
+		// What ends from now on wakes this run as it ends; it may have ended before.
+		if child, err := e.store.Run(ctx, subRunID(p.run.ID, id)); err == nil && child.Status.Terminal() {
+			e.note("wake a run that waits for another", e.store.WakeRun(ctx, p.run.ID))
 		}
 	}
 	return true
-}
-
-// tellParent wakes the run that waits for one that has ended. If that fails it looks by itself, later.
-func (e *Engine) tellParent(ctx context.Context, run *db.Run, status db.RunStatus) {
-	if run.Trigger == db.TriggerPipeline && status.Terminal() {
-		e.note("wake runs that wait for others", e.store.WakeRun(ctx, run.ParentRunID, now()))
-	}
 }
 
 // rested returns the runs that are to go on. Those that are nearly due wait for the rest of their time here.

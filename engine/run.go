@@ -506,7 +506,7 @@ func (p *progress) finish(ctx context.Context) db.RunStatus {
 	if p.failure != "" {
 		status = db.RunFailed
 	}
-	p.write(db.RunWrite{Run: &db.RunChange{Status: status, Error: p.failure, FinishedAt: time.Now().UTC()}},
+	p.write(db.RunWrite{Run: &db.RunChange{Status: status, Error: p.failure, FinishedAt: time.Now().UTC()}, Wakes: p.run.AwaitedBy()},
 		event(EventRun, "", 0, string(status), p.failure))
 	if p.flushed(ctx) != nil {
 		return p.run.Status

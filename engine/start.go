@@ -104,6 +104,10 @@ func (e *Engine) resume(ctx context.Context, runID string) (p *progress, epoch i
 
 // fail ends a run that cannot be worked at all, e.g. because its definition names a channel that is gone.
 func (e *Engine) fail(ctx context.Context, runID string, epoch int, message string) error {
+	run, err := e.store.Run(ctx, runID)
+	if err != nil {
+		return err
+	}
 	seq, err := e.store.LastSequence(ctx, runID)
 	if err != nil {
 		return err
@@ -112,7 +116,7 @@ func (e *Engine) fail(ctx context.Context, runID string, epoch int, message stri
 	if err != nil {
 		return err
 	}
-	w := db.RunWrite{RunID: runID, Epoch: epoch, Run: &db.RunChange{Status: db.RunFailed, Error: message, FinishedAt: now()}}
+	w := db.RunWrite{RunID: runID, Epoch: epoch, Wakes: run.AwaitedBy(), Run: &db.RunChange{Status: db.RunFailed, Error: message, FinishedAt: now()}}
 	var events []db.RunEvent
 	for _, row := range stages {
 		if row.Status == db.StagePending || row.Status == db.StageRunning || row.Status == db.StageRetrying {
@@ -128,9 +132,6 @@ func (e *Engine) fail(ctx context.Context, runID string, epoch int, message stri
 	err = e.store.WriteRun(w).Wait(ctx)
 	if errors.Is(err, db.ErrFenced) {
 		return nil
-	}
-	if run, rerr := e.store.Run(ctx, runID); err == nil && rerr == nil {
-		e.tellParent(ctx, run, run.Status)
 	}
 	return err
 }

@@ -28,7 +28,6 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 	if err := e.store.Notify(ctx, db.ControlChannel, runID); err != nil {
 		e.log.Warn("tell other processes of a cancel", "run_id", runID, "error", err)
 	}
-	e.tellParent(ctx, run, run.Status)
 	stages, err := e.store.Stages(ctx, runID)
 	if err != nil {
 		return nil, err
