@@ -12,7 +12,7 @@
 // every write carries the epoch it was started with, so a process that comes back from the dead
 // writes nothing. A run that only waits is in the store alone (docs/adr/0008).
 //
-// States of a run and of a stage. Every transition is a write in run.go or start.go, or one of the
+// States of a run and of a stage. Every transition is a write in settle.go or start.go, or one of the
 // store's methods CancelRun and RetryRun; nothing else changes a status.
 //
 //	run    pending ──▶ running ──▶ completed   every node succeeded or was skipped
