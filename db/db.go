@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/uptrace/bun"
+	"golang.org/x/sync/singleflight"
 )
 
 // Options of [Open]. Only URL is required.
@@ -45,6 +46,7 @@ type Store struct {
 
 	commitWrites, commitSeconds *Histogram
 
+	tries    singleflight.Group
 	unwell   atomic.Bool // the newest write failed because the database could not work
 	failed   chan struct{}
 	failOnce sync.Once

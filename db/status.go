@@ -57,7 +57,24 @@ func (s *Store) CountExecutors(ctx context.Context) (n int, err error) {
 
 // TryWrite returns after a commit that changes nothing of value: proof that the store can be written. On PostgreSQL
 // it takes the locks that intake and runs take, so that a lock of somebody else's is noticed; SQLite has but one.
+//
+// Whoever asks is answered when ctx ends, even while the database keeps the write waiting; those who ask at the same
+// moment share one.
 func (s *Store) TryWrite(ctx context.Context) error {
+	tried := s.tries.DoChan("write", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return nil, s.tryWrite(ctx)
+	})
+	select {
+	case r := <-tried:
+		return r.Err
+	case <-ctx.Done():
+		return wrap(ctx.Err(), "write to the database")
+	}
+}
+
+func (s *Store) tryWrite(ctx context.Context) error {
 	return s.InTx(ctx, func(tx *Tx) error {
 		if !s.isSQLite() {
 			_, err := tx.idb.NewRaw("LOCK TABLE deliveries, alerts, incidents, decisions, runs, stage_executions, run_events, notification_messages, notification_attempts IN ROW EXCLUSIVE MODE").Exec(tx.ctx(ctx))
