@@ -124,6 +124,7 @@ func TestEventStream(t *testing.T) {
 			t.Errorf("%s", r.Header.Get("Content-Type"))
 		}
 		s.gate("g") <- struct{}{}
+		s.finish(run) // or the next run takes its turn
 	})
 	t.Run("a revoked token ends an idle stream with words", func(t *testing.T) {
 		run := s.begin("waits")
