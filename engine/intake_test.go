@@ -155,5 +155,8 @@ func explain(t *testing.T, store *db.Store, query string) (steps []string) {
 		}
 		steps = append(steps, step)
 	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
 	return steps
 }

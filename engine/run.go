@@ -176,7 +176,7 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			p.skip(node, st.instead.SkipReason, true)
 			continue
 		}
-		if wait := time.Until(st.notBefore); wait > 0 && !(st.awaits && *running > 0) { // who cannot rest looks on
+		if wait := time.Until(st.notBefore); wait > 0 && (!st.awaits || *running == 0) { // who cannot rest looks on
 			if !waiting || st.notBefore.Before(wake) {
 				wake, waiting = st.notBefore, true
 			}

@@ -111,7 +111,7 @@ func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, a
 		return nil, err
 	}
 	if f.IncidentID == "" {
-		r.search(&f.Page, f.Search, f.Source, string(f.Severity), strings.TrimPrefix(string(f.Status), "firing"))
+		r.search(&f.Page, f.Search, f.Source, string(f.Severity), strings.TrimPrefix(f.Status, "firing"))
 	}
 	c, err := r.store.Alerts(ctx, f)
 	return connect(alertList, f.Page, announceAlerts(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountAlerts(ctx, f) }), err
