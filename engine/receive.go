@@ -235,8 +235,9 @@ func (e *Engine) routePending(ctx context.Context, limit int) error {
 	return nil
 }
 
-// behind reports whether messages wait because this process cannot keep up.
-func (e *Engine) behind() bool { return e.gates.behind(max(e.o.Crowd/2, 1), e.o.Backlog) }
+// behind reports whether messages wait because this process cannot keep up. A burst, as when a store is back that was
+// away, may bring several times as many of them as runs may be under way.
+func (e *Engine) behind() bool { return e.gates.behind(max(e.o.Crowd/2, 1), 4*e.o.Backlog) }
 
 // admit paces the senders: it waits a moment while many runs are being started, so that what is
 // accepted keeps step with what is completed, and refuses when too many wait.
