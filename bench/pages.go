@@ -95,6 +95,9 @@ func (b *bench) fill(ctx context.Context, server *harness.Server, databaseURL st
 	if _, err := server.Start(ctx); err != nil {
 		return err
 	}
+	if err := server.Client.Call(ctx, http.MethodPut, "/orchestration/sources/alertmanager/", json.RawMessage(`{"driver": "alertmanager"}`), nil); err != nil {
+		return err
+	}
 	alert := json.RawMessage(`{"receiver": "penstock", "status": "firing", "alerts": [{"status": "firing", "fingerprint": "` + mark + `1", "startsAt": "2026-01-02T03:04:05Z",
 		"labels": {"alertname": "DiskFull", "host": "host-1", "severity": "critical"}, "annotations": {"summary": "/var on host-1 is 97 % full"}}]}`)
 	if err := server.Client.Call(ctx, http.MethodPost, "/webhooks/alertmanager", alert, nil); err != nil {
@@ -137,7 +140,7 @@ func addresses(stored int64) []string {
 		"/admin/notifications?status=failed", "/admin/search?q=disk", "/admin/search?q=nothing+has+this", "/admin/search?q="+record(runID),
 		"/admin/incidents/"+recordID(incidentID, 7), "/admin/alerts/"+record(alertID), "/admin/runs/"+record(runID), "/admin/deliveries/"+record(deliveryID),
 		"/admin/definitions", "/admin/definitions?q=nothing+has+this", "/admin/definitions?state=inactive", "/admin/definitions/new", "/admin/definitions/default", "/admin/definitions/default/history", "/admin/definitions/default/execute",
-		"/admin/settings", "/admin/settings/account", "/admin/settings/channels/new", "/admin/settings/channels/new?driver=console", "/admin/settings/channels/default", "/admin/settings/sources/new", "/admin/settings/sources/generic", "/admin/settings/providers", "/admin/settings/schedules",
+		"/admin/settings", "/admin/settings/account", "/admin/settings/channels/new", "/admin/settings/channels/new?driver=console", "/admin/settings/channels/default", "/admin/settings/sources/new", "/admin/settings/sources/alertmanager", "/admin/settings/providers", "/admin/settings/schedules",
 		"/admin/settings/tokens", "/admin/settings/users", "/admin/settings/about",
 	)
 }
