@@ -189,7 +189,7 @@ var stageMarks = map[db.StageStatus]string{
 	db.StageSucceeded: "✓", db.StageFailed: "✗", db.StageRetrying: "↻", db.StageSkipped: "–", db.StageCancelled: "■",
 }
 
-func (a *app) printStage(ctx context.Context, w io.Writer, ev db.RunEvent, started time.Time) error {
+func (a *app) printStage(ctx context.Context, w io.Writer, ev *db.RunEvent, started time.Time) error {
 	status := db.StageStatus(ev.Status)
 	mark, ended := stageMarks[status]
 	if !ended {

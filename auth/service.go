@@ -73,9 +73,9 @@ func New(o Options) (*Service, error) {
 // session that has ended.
 func (s *Service) Request(r *http.Request) (Principal, error) { return s.request(r, tokenFresh) }
 
-// Confirm is Request for a caller who stays, as on a WebSocket: it asks the store, so that a token
-// that was revoked on another process is refused at once.
-func (s *Service) Confirm(r *http.Request) (Principal, error) { return s.request(r, 0) }
+// Confirm is Request for a caller who stays, as on a WebSocket: a token that was revoked on another
+// process is refused within a second. All streams of a token ask the store together once a second.
+func (s *Service) Confirm(r *http.Request) (Principal, error) { return s.request(r, tokenConfirmed) }
 
 func (s *Service) request(r *http.Request, fresh time.Duration) (Principal, error) {
 	c := Credentials{Authorization: r.Header.Values("Authorization"), APIKey: r.Header.Values("X-Api-Key"), Peer: r.RemoteAddr}

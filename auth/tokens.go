@@ -22,6 +22,8 @@ const (
 	// A token is looked up again when what is known of it is older than this: how long a revocation
 	// by another process may take.
 	tokenFresh = 5 * time.Second
+	// The same for those who stay.
+	tokenConfirmed = time.Second
 	// The time of a token's last use is written at most this often.
 	tokenTouch = time.Minute
 )

@@ -148,25 +148,28 @@ func TestTokenLookUp(t *testing.T) {
 	})
 	t.Run("a token revoked on another process is not confirmed", func(t *testing.T) {
 		t.Parallel()
-		s, store, _ := service(t, "")
-		other, err := auth.New(auth.Options{Store: store, Key: []byte("0123456789abcdef0123456789abcdef")})
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := httptest.NewRequest(http.MethodGet, "/graphql", nil)
-		r.Header.Set("Authorization", "Bearer "+newToken(t, s, auth.TokenInput{Name: "shared"}))
-		if p, err := s.Confirm(r); err != nil || p.Name != "shared" {
-			t.Fatalf("%+v, %v", p, err)
-		}
-		if err := other.RevokeToken(t.Context(), "shared"); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := s.Confirm(r); !fault.Is(err, fault.Unauthorized) {
-			t.Errorf("confirmed after the revocation: %v", err)
-		}
-		if _, err := s.Request(r); !fault.Is(err, fault.Unauthorized) {
-			t.Errorf("remembered after it was found out: %v", err)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			s, store, _ := service(t, "")
+			other, err := auth.New(auth.Options{Store: store, Key: []byte("0123456789abcdef0123456789abcdef")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := httptest.NewRequest(http.MethodGet, "/graphql", nil)
+			r.Header.Set("Authorization", "Bearer "+newToken(t, s, auth.TokenInput{Name: "shared"}))
+			if p, err := s.Confirm(r); err != nil || p.Name != "shared" {
+				t.Fatalf("%+v, %v", p, err)
+			}
+			if err := other.RevokeToken(t.Context(), "shared"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+			if _, err := s.Confirm(r); !fault.Is(err, fault.Unauthorized) {
+				t.Errorf("confirmed after the revocation: %v", err)
+			}
+			if _, err := s.Request(r); !fault.Is(err, fault.Unauthorized) {
+				t.Errorf("remembered after it was found out: %v", err)
+			}
+		})
 	})
 	t.Run("the time of use is written once a minute", func(t *testing.T) {
 		t.Parallel()

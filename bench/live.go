@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -121,6 +123,8 @@ func (b *bench) follow(ctx context.Context, s *harness.Server, tokens []string, 
 		stop := b.startProfile(ctx, s, ".live")
 		defer func() { err = errors.Join(err, stop()) }()
 	}
+	runtime.GC() // now rather than while they follow, when it would take the cores from the server
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	opened := time.Now()
 	close(everybody)
 	done.Wait()

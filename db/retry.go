@@ -20,6 +20,21 @@ func lastSequence(ctx context.Context, from bun.IDB, runID string) (int64, error
 	return last, wrap(err, "read last event")
 }
 
+// LastSequences is LastSequence of many runs. Those without an event are left out.
+func (s *Store) LastSequences(ctx context.Context, runIDs []string) (map[string]int64, error) {
+	var rows []struct {
+		RunID string
+		Last  int64
+	}
+	err := s.read.NewSelect().Model((*RunEvent)(nil)).Column("run_id").ColumnExpr("MAX(seq) AS last").
+		Where("run_id IN (?)", bun.List(runIDs)).Group("run_id").Scan(ctx, &rows)
+	last := make(map[string]int64, len(rows))
+	for _, row := range rows {
+		last[row.RunID] = row.Last
+	}
+	return last, wrap(err, "read last events")
+}
+
 // RetryRun makes a failed or cancelled run pending again: its epoch is raised, stages are stored (the attempts
 // that are asked for), and an event with text says so. Any other run is fault.Conflict.
 func (s *Store) RetryRun(ctx context.Context, runID string, stages []StageExecution, text string, now time.Time) (*Run, error) {

@@ -215,8 +215,8 @@ func (s *Store) StageStatesByRun(ctx context.Context, runIDs []string) (map[stri
 }
 
 // Events returns the events of a run after a sequence number, at most limit.
-func (s *Store) Events(ctx context.Context, runID string, after int64, limit int) ([]RunEvent, error) {
-	var events []RunEvent
+func (s *Store) Events(ctx context.Context, runID string, after int64, limit int) ([]*RunEvent, error) {
+	var events []*RunEvent
 	err := s.read.NewSelect().Model(&events).Where("run_id = ?", runID).Where("seq > ?", after).
 		Order("seq").Limit(int64(limit)).Scan(ctx)
 	return events, wrap(err, "read events")

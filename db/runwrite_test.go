@@ -149,7 +149,7 @@ func TestWriteRun(t *testing.T) {
 			t.Errorf("stages are %+v", stages)
 		}
 		events := value(s.Events(t.Context(), r.ID, 1, 10))(t)
-		if len(events) != 1 || events[0] != event(r.ID, 2) {
+		if len(events) != 1 || *events[0] != event(r.ID, 2) {
 			t.Errorf("events after 1 are %+v", events)
 		}
 		got := value(s.Run(t.Context(), r.ID))(t)

@@ -184,6 +184,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	e.wg.Go(func() { e.takeAllIn(e.life) })
 	e.wg.Go(func() { e.followSchedules(e.life) })
 	e.wg.Go(func() { e.hub.lists.run(e.life, e) })
+	e.wg.Go(func() { e.lookAfterEvents(e.life) })
 	e.wg.Go(func() { e.watchChannels(e.life) })
 	if e.store.Pool() != nil {
 		e.wg.Go(func() { e.listen(e.life) })

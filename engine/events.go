@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,24 +36,26 @@ func NewHub() *Hub { return &Hub{lists: newFeed(), subs: map[string]map[*subscri
 type subscriber struct {
 	wake   chan struct{} // capacity 1
 	mu     sync.Mutex
-	events []db.RunEvent // contiguous tail, at most queueLimit; cleared when it was not fetched in time
-	seq    int64         // highest sequence known to exist
-	look   bool          // there may be more than that
+	events []*db.RunEvent // contiguous tail, at most queueLimit; cleared when it was not fetched in time
+	taken  []*db.RunEvent // what events were at the last take: the memory of the next
+	seq    int64          // highest sequence known to exist
+	look   bool           // there may be more than that
 }
 
 const (
 	queueLimit   = 256
 	eventsAtOnce = 500
+	perhaps      = -1 // as a sequence: there may be more than is known
 )
 
-// Publish passes committed events on. It never blocks.
+// Publish passes committed events on and keeps them. It never blocks.
 func (h *Hub) Publish(events []db.RunEvent) {
 	h.lists.nudge()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, ev := range events {
-		for s := range h.subs[ev.RunID] {
-			s.push(ev)
+	for i := range events {
+		for s := range h.subs[events[i].RunID] {
+			s.push(&events[i])
 		}
 	}
 	for _, ev := range events { // after the last: what was committed together is taken together
@@ -69,16 +73,10 @@ func (h *Hub) Wake(payload string) {
 	if json.Unmarshal([]byte(payload), &refs) != nil {
 		return
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	for _, ref := range refs {
-		i := strings.LastIndexByte(ref, ':')
-		if i < 0 {
-			continue
-		}
-		seq, _ := strconv.ParseInt(ref[i+1:], 10, 64)
-		for s := range h.subs[ref[:i]] {
-			s.exists(seq)
+		if i := strings.LastIndexByte(ref, ':'); i >= 0 {
+			seq, _ := strconv.ParseInt(ref[i+1:], 10, 64)
+			h.exists(ref[:i], seq)
 		}
 	}
 }
@@ -86,12 +84,24 @@ func (h *Hub) Wake(payload string) {
 // Resync makes every subscriber look into the store: notifications may have been missed.
 func (h *Hub) Resync() {
 	h.lists.nudge()
+	for _, id := range h.followed() {
+		h.exists(id, perhaps)
+	}
+}
+
+// followed are the runs that somebody follows.
+func (h *Hub) followed() []string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, subs := range h.subs {
-		for s := range subs {
-			s.exists(-1)
-		}
+	return slices.Collect(maps.Keys(h.subs))
+}
+
+// exists tells those who follow the run what [subscriber.exists] says.
+func (h *Hub) exists(runID string, seq int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for s := range h.subs[runID] {
+		s.exists(seq)
 	}
 }
 
@@ -123,7 +133,7 @@ func (h *Hub) subscribers() (n int) {
 	return n
 }
 
-func (s *subscriber) push(ev db.RunEvent) {
+func (s *subscriber) push(ev *db.RunEvent) {
 	s.mu.Lock()
 	if n := len(s.events); n >= queueLimit || n > 0 && s.events[n-1].Sequence+1 != ev.Sequence {
 		s.events = s.events[:0]
@@ -133,12 +143,12 @@ func (s *subscriber) push(ev db.RunEvent) {
 	s.mu.Unlock()
 }
 
-// exists notes that events up to seq are in the store; -1 means perhaps. What is known already wakes nobody: a process
+// exists notes that events up to seq are in the store. What is known already wakes nobody: a process
 // hears of its own commits too.
 func (s *subscriber) exists(seq int64) {
 	s.mu.Lock()
-	news := seq < 0 || seq > s.seq
-	s.look = s.look || seq < 0
+	news := seq == perhaps || seq > s.seq
+	s.look = s.look || seq == perhaps
 	s.seq = max(s.seq, seq)
 	s.mu.Unlock()
 	if news {
@@ -146,44 +156,66 @@ func (s *subscriber) exists(seq int64) {
 	}
 }
 
-// take returns the queued events that follow cursor directly, and whether the store knows more: up to seq, or, if
-// look, perhaps.
-func (s *subscriber) take(cursor int64) (events []db.RunEvent, seq int64, look bool) {
+// take returns the queued events that follow cursor directly, until the next take, and whether the store knows more: up
+// to seq, or, if look, perhaps.
+func (s *subscriber) take(cursor int64) (events []*db.RunEvent, seq int64, look bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, ev := range s.events {
 		if ev.Sequence == cursor+1 {
-			events = append(events, s.events[i:]...)
+			events = s.events[i:]
 			break
 		}
 	}
-	s.events = s.events[:0]
+	s.events, s.taken = s.taken[:0], s.events
 	look, s.look = s.look, false
 	return events, s.seq, look
 }
 
+// lookAfterEvents finds events that nobody was told of, as when a notification was lost with its connection.
+func (e *Engine) lookAfterEvents(ctx context.Context) {
+	every := time.NewTicker(5 * time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		for runs := range slices.Chunk(e.hub.followed(), eventsAtOnce) {
+			last, err := e.store.LastSequences(ctx, runs)
+			e.note("look for events", err)
+			for _, id := range runs {
+				if seq, ok := last[id]; ok {
+					e.hub.exists(id, seq)
+				} else if err == nil { // the run was removed
+					e.hub.exists(id, perhaps)
+				}
+			}
+		}
+	}
+}
+
 // Watch yields the run's events after the given sequence (0: from the start), first what is stored,
 // then what comes, without a gap and each once, and ends with the event that ended the run. It
-// works whichever process works the run. It ends with an error when ctx does.
-func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2[db.RunEvent, error] {
-	return func(yield func(db.RunEvent, error) bool) {
+// works whichever process works the run. It ends with an error when ctx does. All who watch a run share its events: they
+// are not to be changed.
+func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2[*db.RunEvent, error] {
+	return func(yield func(*db.RunEvent, error) bool) {
 		sub, leave := e.hub.subscribe(runID)
 		defer leave()
 		if _, err := e.store.Run(ctx, runID); err != nil {
-			yield(db.RunEvent{}, err)
+			yield(nil, err)
 			return
 		}
 		cursor, known, stored, ended := after, int64(0), true, false
-		// A notification may be lost with its connection: look at the store now and then anyway.
-		look := time.NewTicker(5 * time.Second)
-		defer look.Stop()
 		for {
-			var events []db.RunEvent
+			var events []*db.RunEvent
 			read := stored
 			if read {
 				var err error
 				if events, err = e.eventsAfter(ctx, runID, cursor, known); err != nil {
-					yield(db.RunEvent{}, err)
+					yield(nil, err)
 					return
 				}
 				stored = len(events) == eventsAtOnce
@@ -201,10 +233,13 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 				}
 				ended = ev.Kind == EventRun && db.RunStatus(ev.Status).Terminal()
 			}
+			if ended && !read && !stored { // it came as it happened, and nothing after it
+				return
+			}
 			if ended || read && len(events) == 0 { // a retried run goes on after an end
 				if over, err := e.seenToEnd(ctx, runID, cursor); err != nil || over {
 					if err != nil {
-						yield(db.RunEvent{}, err)
+						yield(nil, err)
 					}
 					return
 				}
@@ -215,11 +250,9 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 			}
 			select {
 			case <-ctx.Done():
-				yield(db.RunEvent{}, context.Cause(ctx))
+				yield(nil, context.Cause(ctx))
 				return
 			case <-sub.wake:
-			case <-look.C:
-				known, stored = 0, true
 			}
 		}
 	}
@@ -227,7 +260,7 @@ func (e *Engine) Watch(ctx context.Context, runID string, after int64) iter.Seq2
 
 // eventsAfter reads events. Those who know of the same one at the same moment, as another process works the run, read it
 // once; known is 0 for those who know of none.
-func (e *Engine) eventsAfter(ctx context.Context, runID string, cursor, known int64) ([]db.RunEvent, error) {
+func (e *Engine) eventsAfter(ctx context.Context, runID string, cursor, known int64) ([]*db.RunEvent, error) {
 	if known <= cursor {
 		return e.store.Events(ctx, runID, cursor, eventsAtOnce)
 	}
@@ -236,7 +269,7 @@ func (e *Engine) eventsAfter(ctx context.Context, runID string, cursor, known in
 		defer cancel()
 		return e.store.Events(ctx, runID, cursor, eventsAtOnce)
 	})
-	return events.([]db.RunEvent), err
+	return events.([]*db.RunEvent), err
 }
 
 // seenToEnd reports whether the run has ended and the caller has seen its last event: a cursor at the end of a

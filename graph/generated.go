@@ -21116,7 +21116,7 @@ func (ec *executionContext) _ResyncRequired_cursor(ctx context.Context, field gr
 			return ec.fieldContext_ResyncRequired_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -21127,7 +21127,7 @@ func (ec *executionContext) _ResyncRequired_cursor(ctx context.Context, field gr
 	)
 }
 func (ec *executionContext) fieldContext_ResyncRequired_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ResyncRequired", field, false, false, "String")
+	return graphql.NewScalarFieldContext("ResyncRequired", field, true, false, "String")
 }
 
 func (ec *executionContext) _ResyncRequired_sequence(ctx context.Context, field graphql.CollectedField, obj *ResyncRequired) (ret graphql.Marshaler) {
@@ -21208,7 +21208,7 @@ func (ec *executionContext) _ResyncRequired_after(ctx context.Context, field gra
 			return ec.fieldContext_ResyncRequired_after(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.After, nil
+			return obj.After(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -21219,7 +21219,7 @@ func (ec *executionContext) _ResyncRequired_after(ctx context.Context, field gra
 	)
 }
 func (ec *executionContext) fieldContext_ResyncRequired_after(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ResyncRequired", field, false, false, "String")
+	return graphql.NewScalarFieldContext("ResyncRequired", field, true, false, "String")
 }
 
 func (ec *executionContext) _RetryRunPayload_run(ctx context.Context, field graphql.CollectedField, obj *RetryRunPayload) (ret graphql.Marshaler) {
@@ -21446,7 +21446,7 @@ func (ec *executionContext) _RunFinished_cursor(ctx context.Context, field graph
 			return ec.fieldContext_RunFinished_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -21457,7 +21457,7 @@ func (ec *executionContext) _RunFinished_cursor(ctx context.Context, field graph
 	)
 }
 func (ec *executionContext) fieldContext_RunFinished_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("RunFinished", field, false, false, "String")
+	return graphql.NewScalarFieldContext("RunFinished", field, true, false, "String")
 }
 
 func (ec *executionContext) _RunFinished_sequence(ctx context.Context, field graphql.CollectedField, obj *RunFinished) (ret graphql.Marshaler) {
@@ -21593,7 +21593,7 @@ func (ec *executionContext) _RunStatusChanged_cursor(ctx context.Context, field 
 			return ec.fieldContext_RunStatusChanged_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -21604,7 +21604,7 @@ func (ec *executionContext) _RunStatusChanged_cursor(ctx context.Context, field 
 	)
 }
 func (ec *executionContext) fieldContext_RunStatusChanged_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("RunStatusChanged", field, false, false, "String")
+	return graphql.NewScalarFieldContext("RunStatusChanged", field, true, false, "String")
 }
 
 func (ec *executionContext) _RunStatusChanged_sequence(ctx context.Context, field graphql.CollectedField, obj *RunStatusChanged) (ret graphql.Marshaler) {
@@ -23598,7 +23598,7 @@ func (ec *executionContext) _StageOutput_cursor(ctx context.Context, field graph
 			return ec.fieldContext_StageOutput_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -23609,7 +23609,7 @@ func (ec *executionContext) _StageOutput_cursor(ctx context.Context, field graph
 	)
 }
 func (ec *executionContext) fieldContext_StageOutput_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("StageOutput", field, false, false, "String")
+	return graphql.NewScalarFieldContext("StageOutput", field, true, false, "String")
 }
 
 func (ec *executionContext) _StageOutput_sequence(ctx context.Context, field graphql.CollectedField, obj *StageOutput) (ret graphql.Marshaler) {
@@ -23736,7 +23736,7 @@ func (ec *executionContext) _StageOutput_kind(ctx context.Context, field graphql
 			return ec.fieldContext_StageOutput_kind(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Kind, nil
+			return obj.Kind(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v StageOutputKind) graphql.Marshaler {
@@ -23747,7 +23747,7 @@ func (ec *executionContext) _StageOutput_kind(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_StageOutput_kind(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("StageOutput", field, false, false, "StageOutputKind")
+	return graphql.NewScalarFieldContext("StageOutput", field, true, false, "StageOutputKind")
 }
 
 func (ec *executionContext) _StageOutput_text(ctx context.Context, field graphql.CollectedField, obj *StageOutput) (ret graphql.Marshaler) {
@@ -23782,7 +23782,7 @@ func (ec *executionContext) _StageStatusChanged_cursor(ctx context.Context, fiel
 			return ec.fieldContext_StageStatusChanged_cursor(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Cursor, nil
+			return obj.Cursor(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v string) graphql.Marshaler {
@@ -23793,7 +23793,7 @@ func (ec *executionContext) _StageStatusChanged_cursor(ctx context.Context, fiel
 	)
 }
 func (ec *executionContext) fieldContext_StageStatusChanged_cursor(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("StageStatusChanged", field, false, false, "String")
+	return graphql.NewScalarFieldContext("StageStatusChanged", field, true, false, "String")
 }
 
 func (ec *executionContext) _StageStatusChanged_sequence(ctx context.Context, field graphql.CollectedField, obj *StageStatusChanged) (ret graphql.Marshaler) {
@@ -23943,7 +23943,7 @@ func (ec *executionContext) _StageStatusChanged_message(ctx context.Context, fie
 			return ec.fieldContext_StageStatusChanged_message(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Message, nil
+			return obj.Message(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
@@ -23954,7 +23954,7 @@ func (ec *executionContext) _StageStatusChanged_message(ctx context.Context, fie
 	)
 }
 func (ec *executionContext) fieldContext_StageStatusChanged_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("StageStatusChanged", field, false, false, "String")
+	return graphql.NewScalarFieldContext("StageStatusChanged", field, true, false, "String")
 }
 
 func (ec *executionContext) _StageStatusChanged_stage(ctx context.Context, field graphql.CollectedField, obj *StageStatusChanged) (ret graphql.Marshaler) {

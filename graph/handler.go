@@ -42,7 +42,7 @@ type Options struct {
 	// Authenticate says who sent a request. The caller of an HTTP request is in its context already
 	// (auth.With); this is asked again for a WebSocket that brings its credential in connection_init,
 	// for every operation on a WebSocket, and every few seconds while a stream is open, so that a
-	// revoked credential ends it. It must not answer from memory.
+	// revoked credential ends it. It must not remember for longer than that.
 	Authenticate func(*http.Request) (auth.Principal, error)
 
 	Limits    Limits
@@ -184,6 +184,7 @@ type operation struct {
 	*graphql.OperationContext
 	ctx  context.Context
 	cost *cost // shown with the first answer; nil if it was not asked for
+	*shortcut
 }
 
 func (o operation) isSubscription() bool { return o.Operation.Operation == ast.Subscription }
@@ -202,9 +203,9 @@ func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.
 			return operation{}, h.exec.DispatchError(ctx, gqlerror.List{refused})
 		}
 		if asked, _ := r.Extensions["cost"].(bool); !asked {
-			return operation{OperationContext: op, ctx: ctx}, nil
+			return operation{op, ctx, nil, &shortcut{}}, nil
 		}
-		return operation{op, ctx, &cost}, nil
+		return operation{op, ctx, &cost, &shortcut{}}, nil
 	case op.Doc != nil && op.Operation == nil && r.OperationName == "":
 		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has more than one operation: name one in `operationName`.")}
 	case op.Doc != nil && op.Operation == nil:
@@ -240,7 +241,10 @@ func (h *handler) run(op operation) (next func() *graphql.Response, stop context
 			}
 		}()
 		if responses == nil {
-			responses, ctx = h.exec.DispatchOperation(ctx, op.OperationContext)
+			responses, ctx = h.exec.DispatchOperation(context.WithValue(ctx, shortcutKey{}, op.shortcut), op.OperationContext)
+			if op.shortcut.next != nil {
+				responses = op.shortcut.next
+			}
 		}
 		resp = responses(ctx)
 		if resp != nil && op.cost != nil {

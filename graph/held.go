@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 const heldLimit = 4 << 10
@@ -13,6 +14,8 @@ const heldLimit = 4 << 10
 // together leave with one system call instead of one each, which is most of what an event costs.
 type heldConn struct {
 	net.Conn
+
+	patience time.Duration // for the other side to take what is sent
 
 	mu      sync.Mutex
 	holding bool
@@ -46,10 +49,15 @@ func (c *heldConn) release() {
 	}
 }
 
+// send fails when the other side does not take it in time, which ends the socket.
 func (c *heldConn) send(p []byte) error {
 	if len(c.held) > 0 {
-		p = append(c.held, p...)
+		c.held = append(c.held, p...)
+		p = c.held
 		c.held = c.held[:0]
+	}
+	if err := c.SetWriteDeadline(time.Now().Add(c.patience)); err != nil {
+		return err
 	}
 	_, err := c.Conn.Write(p)
 	return err
@@ -58,7 +66,8 @@ func (c *heldConn) send(p []byte) error {
 // holdingWriter hands the upgrade a connection that can hold messages.
 type holdingWriter struct {
 	http.ResponseWriter
-	conn *heldConn
+	patience time.Duration
+	conn     *heldConn
 }
 
 func (w *holdingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
@@ -66,7 +75,7 @@ func (w *holdingWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w.conn = &heldConn{Conn: conn}
+	w.conn = &heldConn{Conn: conn, patience: w.patience}
 	buffers.Writer.Reset(w.conn)
 	return w.conn, buffers, nil
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"testing"
+	"time"
 )
 
 // writes notes what each system call would carry.
@@ -17,6 +18,8 @@ func (w *writes) Write(p []byte) (int, error) {
 	w.calls = append(w.calls, string(p))
 	return len(p), nil
 }
+
+func (*writes) SetWriteDeadline(time.Time) error { return nil }
 
 func TestHeldConn(t *testing.T) {
 	t.Parallel()

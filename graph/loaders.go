@@ -90,9 +90,15 @@ type loaders struct {
 
 type loadersKey struct{}
 
+type lazyLoaders struct {
+	make func(context.Context) *loaders
+	once sync.Once
+	made *loaders
+}
+
 // withLoaders puts fresh relations into ctx; they are made when the first is asked for.
 func (r *Resolver) withLoaders(ctx context.Context) context.Context {
-	return context.WithValue(ctx, loadersKey{}, sync.OnceValue(func() *loaders { return r.newLoaders(ctx) }))
+	return context.WithValue(ctx, loadersKey{}, &lazyLoaders{make: r.newLoaders})
 }
 
 func (r *Resolver) newLoaders(ctx context.Context) *loaders {
@@ -199,7 +205,11 @@ func (r *Resolver) newLoaders(ctx context.Context) *loaders {
 	return l
 }
 
-func loadersOf(ctx context.Context) *loaders { return ctx.Value(loadersKey{}).(func() *loaders)() }
+func loadersOf(ctx context.Context) *loaders {
+	lazy := ctx.Value(loadersKey{}).(*lazyLoaders)
+	lazy.once.Do(func() { lazy.made = lazy.make(ctx) })
+	return lazy.made
+}
 
 // announceDefinition is called with every definition that a resolver returns.
 func (l *loaders) announceDefinition(id string) {

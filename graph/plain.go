@@ -28,9 +28,7 @@ func plain(ctx context.Context, result any) any {
 			return graphql.WriterFunc(func(w io.Writer) { _, _ = w.Write(object.append(nil, v)) })
 		}
 	case <-chan RunEvent:
-		if events := plainEvents(ctx, v); events != nil {
-			return events
-		}
+		plainEvents(ctx, v)
 	}
 	return result
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -106,13 +105,13 @@ func TestPlainRuns(t *testing.T) {
 	t.Run("stages that cannot be read are an error of each run", func(t *testing.T) {
 		resolver := &Resolver{store: s.store, engine: s.engine}
 		h := newHandler(NewExecutableSchema(Config{Resolvers: resolver}), Options{}, func(ctx context.Context) context.Context {
-			return context.WithValue(ctx, loadersKey{}, sync.OnceValue(func() *loaders {
+			return context.WithValue(ctx, loadersKey{}, &lazyLoaders{make: func(ctx context.Context) *loaders {
 				l := resolver.newLoaders(ctx)
 				l.summaries = newRelation(func(context.Context, []string) (map[string][]db.StageExecution, error) {
 					return nil, errors.New("the store is away")
 				})
 				return l
-			}))
+			}})
 		})
 		op, refused := h.prepare(auth.With(graphql.StartOperationTrace(t.Context()), auth.Principal{Kind: auth.KindToken, ID: "read", Scopes: callers["read"]}), &request{RawParams: graphql.RawParams{Query: "{ runs { nodes { runId stages { nodeId } } } }"}})
 		if refused != nil {
@@ -171,10 +170,13 @@ func (craftedEvents) IncidentsChanged(context.Context, *IncidentFilter, *string)
 func TestPlainEvents(t *testing.T) {
 	t.Parallel()
 	s := start(t)
-	p := progressAt("no run", 7, time.Date(2026, 11, 2, 0, 0, 0, 123_456_789, time.UTC))
+	record := func(kind, node string, attempt int, status, text string) *db.RunEvent {
+		return &db.RunEvent{RunID: "no run", Sequence: 7, At: time.Date(2026, 11, 2, 0, 0, 0, 123_456_789, time.UTC), Kind: kind, NodeID: node, Attempt: attempt, Status: status, Text: text}
+	}
 	list := []RunEvent{
-		&RunStatusChanged{p, "running"}, &StageStatusChanged{p, "a", 2, "failed", new("it \"broke\"\n")}, &StageStatusChanged{p, "ä", 1, "succeeded", nil},
-		&StageOutput{p, "a", 1, StageOutputKindText, "<\x01>"}, &RunFinished{p, "completed"}, &ResyncRequired{p, p.Cursor},
+		eventOf(record("run", "", 0, "running", "")), eventOf(record("stage", "a", 2, "failed", "it \"broke\"\n")), eventOf(record("stage", "ä", 1, "succeeded", "")),
+		eventOf(record("text", "a", 1, "", "<\x01>")), eventOf(record("log", "a", 1, "", "line")),
+		RunFinished{progress{record("run", "", 0, "completed", "")}}, ResyncRequired{progressAt("no run", 7, time.Unix(0, 0))},
 	}
 	fields := "__typename again: sequence no: at @skip(if: true)"
 	types := schemaOf().PossibleTypes["RunEvent"]

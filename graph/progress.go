@@ -17,7 +17,7 @@ import (
 const eventQueue = 256
 
 // snapshot is the run as it is, as the event before the next one that a subscriber gets.
-func (r *Resolver) snapshot(ctx context.Context, runID string) (*RunStatusChanged, error) {
+func (r *Resolver) snapshot(ctx context.Context, runID string) (RunEvent, error) {
 	seq, err := r.store.LastSequence(ctx, runID) // before the run: what is in between comes again
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (r *Resolver) snapshot(ctx context.Context, runID string) (*RunStatusChange
 	if run.Status.Terminal() {
 		seq = max(seq-1, 0) // its end follows as an event of its own
 	}
-	return &RunStatusChanged{progress: progressAt(runID, seq, time.Now()), Status: string(run.Status)}, nil
+	return RunStatusChanged{progress{&db.RunEvent{RunID: runID, Sequence: seq, At: time.Now(), Status: string(run.Status)}}}, nil
 }
 
 // resume is the sequence after which a subscriber with this cursor goes on. A cursor beyond the run's
@@ -56,36 +56,36 @@ func (r *Resolver) resume(ctx context.Context, runID, cursor string) (int64, err
 // follow passes events on, after those in first, until the sequence ends or ctx does. A subscriber
 // who leaves the queue full for longer than patience, and one for whom the events cannot be read, is
 // told where to go on and let go.
-func follow(ctx context.Context, runID string, from int64, first []RunEvent, events iter.Seq2[db.RunEvent, error], patience time.Duration) <-chan RunEvent {
+func follow(ctx context.Context, runID string, from int64, first []RunEvent, events iter.Seq2[*db.RunEvent, error], patience time.Duration) <-chan RunEvent {
 	out := make(chan RunEvent, eventQueue)
 	for _, ev := range first {
 		out <- ev
 	}
 	passed := from
-	send := func(seq int64, ev RunEvent) bool {
+	send := func(ev RunEvent) bool {
 		if !pass(ctx, out, ev, patience) {
 			return false
 		}
-		passed = seq
+		passed = ev.step().Sequence
 		return true
 	}
 	go func() { // ends with ctx, which the transport cancels when the operation ends
 		defer close(out)
 		var end *db.RunEvent // an end is the run's last event, unless the run was retried
 		for ev, err := range events {
-			if err != nil || end != nil && !send(end.Sequence, statusChanged(*end)) {
+			if err != nil || end != nil && !send(eventOf(end)) {
 				end = nil
 				resync(ctx, out, runID, passed)
 				return
 			}
 			if end = nil; ev.Kind == engine.EventRun && db.RunStatus(ev.Status).Terminal() {
-				end = &ev
-			} else if !send(ev.Sequence, eventOf(ev)) {
+				end = ev
+			} else if !send(eventOf(ev)) {
 				resync(ctx, out, runID, passed)
 				return
 			}
 		}
-		if end != nil && !send(end.Sequence, &RunFinished{progressOf(*end), end.Status}) {
+		if end != nil && !send(RunFinished{progress{end}}) {
 			resync(ctx, out, runID, passed)
 		}
 	}()
@@ -94,36 +94,10 @@ func follow(ctx context.Context, runID string, from int64, first []RunEvent, eve
 
 // resync is the last event of a subscriber who is let go; it waits until there is room for it.
 func resync(ctx context.Context, out chan<- RunEvent, runID string, passed int64) {
-	p := progressAt(runID, passed, time.Now())
 	select {
-	case out <- &ResyncRequired{p, p.Cursor}:
+	case out <- ResyncRequired{progressAt(runID, passed, time.Now())}:
 	case <-ctx.Done():
 	}
-}
-
-func statusChanged(ev db.RunEvent) *RunStatusChanged {
-	return &RunStatusChanged{progressOf(ev), ev.Status}
-}
-
-func eventOf(ev db.RunEvent) RunEvent {
-	p := progressOf(ev)
-	switch ev.Kind {
-	case engine.EventRun:
-		return statusChanged(ev)
-	case engine.EventStage:
-		return &StageStatusChanged{p, ev.NodeID, ev.Attempt, ev.Status, orNull(ev.Text)}
-	case engine.EventText:
-		return &StageOutput{p, ev.NodeID, ev.Attempt, StageOutputKindText, ev.Text}
-	default:
-		return &StageOutput{p, ev.NodeID, ev.Attempt, StageOutputKindLog, ev.Text}
-	}
-}
-
-func progressOf(ev db.RunEvent) progress { return progressAt(ev.RunID, ev.Sequence, ev.At) }
-
-func progressAt(runID string, seq int64, at time.Time) progress {
-	cursor := base64.RawURLEncoding.EncodeToString([]byte(runID + ":" + strconv.FormatInt(seq, 10)))
-	return progress{Cursor: cursor, Sequence: seq, At: at, RunID: runID}
 }
 
 // openEventCursor returns the sequence of a cursor of this run; "" is the start.

@@ -37,7 +37,7 @@ func (r *subscriptionResolver) RunProgress(ctx context.Context, runID string, af
 		if err != nil {
 			return nil, err
 		}
-		first, from = []RunEvent{snapshot}, snapshot.Sequence
+		first, from = []RunEvent{snapshot}, snapshot.step().Sequence
 	} else {
 		var err error
 		if from, err = r.resume(ctx, runID, *after); err != nil {

@@ -136,7 +136,7 @@ func TestRunProgress(t *testing.T) {
 		s.gate("g") <- struct{}{}
 		s.finish(run)
 		c := s.connect("read")
-		c.subscribe("1", followAll, vars(run, progressAt(run, 1<<40, time.Now()).Cursor))
+		c.subscribe("1", followAll, vars(run, progressAt(run, 1<<40, time.Now()).Cursor()))
 		if events := c.read("1", all); names(events) != "RunFinished:COMPLETED" {
 			t.Errorf("%s", names(events))
 		}
@@ -200,7 +200,7 @@ func TestRunProgress(t *testing.T) {
 		run := s.begin("talks")
 		s.gate("g") <- struct{}{}
 		c := s.connect("read")
-		other := progressAt("another", 1, time.Now()).Cursor
+		other := progressAt("another", 1, time.Now()).Cursor()
 		for name, v := range map[string]struct {
 			vars map[string]any
 			code string
@@ -243,10 +243,10 @@ func TestRunProgress(t *testing.T) {
 // TestFollow checks what a real engine is too quick or too healthy for.
 func TestFollow(t *testing.T) {
 	t.Parallel()
-	logs := func(n int) iter.Seq2[db.RunEvent, error] {
-		return func(yield func(db.RunEvent, error) bool) {
+	logs := func(n int) iter.Seq2[*db.RunEvent, error] {
+		return func(yield func(*db.RunEvent, error) bool) {
 			for i := range n {
-				if !yield(db.RunEvent{RunID: "r", Sequence: int64(i + 1), Kind: engine.EventLog}, nil) {
+				if !yield(&db.RunEvent{RunID: "r", Sequence: int64(i + 1), Kind: engine.EventLog}, nil) {
 					return
 				}
 			}
@@ -255,7 +255,7 @@ func TestFollow(t *testing.T) {
 	sequences := func(events <-chan RunEvent) (list []int64, last RunEvent) {
 		for ev := range events {
 			last = ev
-			if out, ok := ev.(*StageOutput); ok {
+			if out, ok := ev.(StageOutput); ok {
 				list = append(list, out.Sequence)
 			}
 		}
@@ -274,21 +274,21 @@ func TestFollow(t *testing.T) {
 			events := follow(t.Context(), "r", 0, nil, logs(10*eventQueue), time.Second)
 			time.Sleep(time.Minute)
 			list, last := sequences(events)
-			resync, ok := last.(*ResyncRequired)
-			if !ok || len(list) != eventQueue || resync.Sequence != eventQueue || resync.After != progressAt("r", eventQueue, time.Time{}).Cursor {
+			resync, ok := last.(ResyncRequired)
+			if !ok || len(list) != eventQueue || resync.Sequence != eventQueue || resync.After() != progressAt("r", eventQueue, time.Time{}).Cursor() {
 				t.Errorf("%d events, then %+v", len(list), last)
 			}
 		})
 	})
 	t.Run("events that cannot be read are no end of the run", func(t *testing.T) {
-		broken := func(yield func(db.RunEvent, error) bool) {
-			_ = yield(db.RunEvent{RunID: "r", Sequence: 7, Kind: engine.EventLog}, nil) &&
-				yield(db.RunEvent{RunID: "r", Sequence: 8, Kind: engine.EventRun, Status: "failed"}, nil) &&
-				yield(db.RunEvent{}, errors.New("store is gone"))
+		broken := func(yield func(*db.RunEvent, error) bool) {
+			_ = yield(&db.RunEvent{RunID: "r", Sequence: 7, Kind: engine.EventLog}, nil) &&
+				yield(&db.RunEvent{RunID: "r", Sequence: 8, Kind: engine.EventRun, Status: "failed"}, nil) &&
+				yield(nil, errors.New("store is gone"))
 		}
 		synctest.Test(t, func(t *testing.T) {
 			list, last := sequences(follow(t.Context(), "r", 6, nil, broken, time.Second))
-			if resync, ok := last.(*ResyncRequired); !ok || len(list) != 1 || resync.Sequence != 7 {
+			if resync, ok := last.(ResyncRequired); !ok || len(list) != 1 || resync.Sequence != 7 {
 				t.Errorf("%v, then %+v", list, last)
 			}
 		})

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"sync"
@@ -68,7 +69,7 @@ func (h *handler) serveSocket(w http.ResponseWriter, r *http.Request) {
 			fault.New(fault.Forbidden, "A browser session needs the header Origin; other callers use an API token.")))
 		return
 	}
-	held := &holdingWriter{ResponseWriter: w}
+	held := &holdingWriter{ResponseWriter: w, patience: h.limits.Write}
 	conn, err := websocket.Accept(held, r, &websocket.AcceptOptions{
 		Subprotocols:    []string{subprotocol},
 		OriginPatterns:  h.origins,
@@ -170,7 +171,8 @@ func (s *socket) init(payload json.RawMessage) bool {
 		return s.close(closeTooMany, "Too many sockets")
 	}
 	s.ctx = auth.With(s.ctx, s.caller)
-	s.wg.Go(s.keepAlive)
+	s.repeat(s.h.limits.Ping, s.h.limits.Ping, s.keepAlive)
+	s.repeat(rand.N(s.h.limits.Recheck), s.h.limits.Recheck, s.recheck) // not on all sockets at the same moment
 	return s.send(message{Type: "connection_ack"})
 }
 
@@ -192,31 +194,30 @@ func (h *handler) admit(p auth.Principal) (release func()) {
 	}
 }
 
-// keepAlive notices dead peers and revoked credentials on idle sockets.
-func (s *socket) keepAlive() {
-	tick, recheck := time.NewTicker(s.h.limits.Ping), time.NewTicker(s.h.limits.Recheck)
-	defer tick.Stop()
-	defer recheck.Stop()
-	for {
-		select {
-		case <-s.ctx.Done():
-			return
-		case <-recheck.C:
-			if s.h.revoked(s.credential, s.caller) != nil {
-				s.close(closeForbidden, "Forbidden")
-				return
-			}
-			continue
-		case <-tick.C:
-		}
-		ctx, cancel := context.WithTimeout(s.ctx, s.h.limits.Write)
-		err := s.conn.Ping(ctx)
-		cancel()
-		if err != nil {
-			s.conn.CloseNow()
-			return
-		}
+// keepAlive notices dead peers.
+func (s *socket) keepAlive() bool {
+	ctx, cancel := context.WithTimeout(s.ctx, s.h.limits.Write)
+	defer cancel()
+	err := s.conn.Ping(ctx)
+	if err != nil {
+		_ = s.conn.CloseNow()
 	}
+	return err == nil
+}
+
+// recheck notices revoked credentials.
+func (s *socket) recheck() bool {
+	return s.h.revoked(s.credential, s.caller) == nil || s.close(closeForbidden, "Forbidden")
+}
+
+// repeat calls do every so often while the socket is open and do is true. A thousand sockets that wait with a timer
+// instead of a goroutine are fewer stacks to look through for garbage while events go out.
+func (s *socket) repeat(first, every time.Duration, do func() bool) {
+	time.AfterFunc(first, func() {
+		if s.ctx.Err() == nil && do() {
+			s.repeat(every, every, do)
+		}
+	})
 }
 
 func (s *socket) subscribe(m message) bool {
@@ -259,22 +260,16 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 	if err != nil {
 		return failure(id, s.h.refusal(ctx, codeBadRequest, err).Errors)
 	}
-	var more bool
-	prepared, refused := s.h.prepare(context.WithValue(ctx, moreKey{}, &more), req)
+	prepared, refused := s.h.prepare(ctx, req)
 	if refused != nil {
 		return failure(id, refused.Errors)
 	}
-	defer s.flush()
+	defer s.out.release()
 	next, stop := s.h.run(prepared)
 	defer stop()
-	check := s.h.watchCredential(s.credential, s.caller)
 	head := fmt.Appendf(nil, `{"id":%s,"type":"next","payload":`, encode(id))
 	var text bytes.Buffer
 	for resp := next(); resp != nil && ctx.Err() == nil; resp = next() {
-		if check() != nil {
-			s.close(closeForbidden, "Forbidden")
-			break
-		}
 		if resp.Data == nil {
 			return failure(id, resp.Errors)
 		}
@@ -282,7 +277,7 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 		text.Write(head)
 		answerOf(resp).writeTo(&text)
 		text.WriteByte('}')
-		s.out.hold(more)
+		s.out.hold(prepared.more)
 		if !s.write(text.Bytes()) {
 			break
 		}
@@ -308,20 +303,11 @@ func (s *socket) send(m message) bool { return s.write(encode(m)) }
 
 // write sends a message, or holds it if more follows.
 func (s *socket) write(text []byte) bool {
-	defer s.limit()()
-	return s.conn.Write(context.Background(), websocket.MessageText, text) == nil
-}
-
-// flush sends what was held.
-func (s *socket) flush() {
-	defer s.limit()()
-	s.out.release()
-}
-
-// limit begins a write: a client that does not take it in time loses the socket. A thousand subscribers are as many
-// contexts with an end fewer.
-func (s *socket) limit() (stop func() bool) {
-	return time.AfterFunc(s.h.limits.Write, func() { _ = s.conn.CloseNow() }).Stop
+	err := s.conn.Write(context.Background(), websocket.MessageText, text)
+	if err != nil {
+		_ = s.conn.CloseNow()
+	}
+	return err == nil
 }
 
 // close ends the socket with a code; it returns false for the read loop.

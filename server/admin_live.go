@@ -50,7 +50,7 @@ func (s *Server) runLive(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 
-	events := make(chan db.RunEvent, batchLimit)
+	events := make(chan *db.RunEvent, batchLimit)
 	watched := make(chan error, 1)
 	var watching sync.WaitGroup
 	watching.Go(func() { watched <- s.watchToEnd(ctx, id, after, events) })
@@ -119,7 +119,7 @@ func cursorOf(r *http.Request) (int64, error) {
 
 // watchToEnd passes on the run's events and closes the channel when there will be no more. A run that
 // was retried goes on after its first end.
-func (s *Server) watchToEnd(ctx context.Context, id string, after int64, events chan<- db.RunEvent) error {
+func (s *Server) watchToEnd(ctx context.Context, id string, after int64, events chan<- *db.RunEvent) error {
 	defer close(events)
 	for {
 		for ev, err := range s.engine.Watch(ctx, id, after) {
@@ -139,15 +139,15 @@ func (s *Server) watchToEnd(ctx context.Context, id string, after int64, events 
 		}
 		if run.Status.Terminal() {
 			// A page that was loaded after the end still waits for the word that there is no more.
-			events <- db.RunEvent{RunID: id, Sequence: after}
+			events <- &db.RunEvent{RunID: id, Sequence: after}
 			return nil
 		}
 	}
 }
 
 // gather takes what is there already, so that a burst is one message.
-func gather(first db.RunEvent, events <-chan db.RunEvent) []db.RunEvent {
-	batch := []db.RunEvent{first}
+func gather(first *db.RunEvent, events <-chan *db.RunEvent) []*db.RunEvent {
+	batch := []*db.RunEvent{first}
 	for len(batch) < batchLimit {
 		select {
 		case ev, ok := <-events:
@@ -163,7 +163,7 @@ func gather(first db.RunEvent, events <-chan db.RunEvent) []db.RunEvent {
 }
 
 // liveMessage draws what the events changed.
-func (s *Server) liveMessage(r *http.Request, id string, batch []db.RunEvent, lines *runLog) (message string, ended bool, err error) {
+func (s *Server) liveMessage(r *http.Request, id string, batch []*db.RunEvent, lines *runLog) (message string, ended bool, err error) {
 	v, err := s.viewRun(r, id)
 	if err != nil {
 		return "", false, err

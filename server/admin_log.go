@@ -20,7 +20,7 @@ type runLog struct {
 }
 
 // add returns the line that ev makes, or (isNew false) the text to append to a line that is there.
-func (l *runLog) add(ev db.RunEvent) (entry views.LogEntry, isNew bool) {
+func (l *runLog) add(ev *db.RunEvent) (entry views.LogEntry, isNew bool) {
 	key := fmt.Sprintf("%s/%d", ev.NodeID, ev.Attempt)
 	entry = views.LogEntry{ID: "log-" + strconv.FormatInt(ev.Sequence, 10), At: ev.At, From: ev.NodeID, Text: ev.Text}
 	switch ev.Kind {

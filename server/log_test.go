@@ -16,7 +16,7 @@ func TestLogKeepsTextsApart(t *testing.T) {
 		{Kind: engine.EventText, Text: "A disk "}, {Kind: engine.EventText, Text: "is full."},
 	} {
 		ev.Sequence, ev.NodeID, ev.Attempt = int64(i+1), "think", 1
-		if entry, isNew := log.add(ev); isNew {
+		if entry, isNew := log.add(&ev); isNew {
 			lines = append(lines, entry.ID)
 		} else if entry.ID != lines[len(lines)-1] {
 			t.Errorf("%q goes to the line %s, not to the newest", ev.Text, entry.ID)
