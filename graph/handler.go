@@ -184,7 +184,7 @@ type operation struct {
 	*graphql.OperationContext
 	ctx  context.Context
 	cost *cost // shown with the first answer; nil if it was not asked for
-	*shortcut
+	past *shortcut
 }
 
 func (o operation) isSubscription() bool { return o.Operation.Operation == ast.Subscription }
@@ -241,9 +241,9 @@ func (h *handler) run(op operation) (next func() *graphql.Response, stop context
 			}
 		}()
 		if responses == nil {
-			responses, ctx = h.exec.DispatchOperation(context.WithValue(ctx, shortcutKey{}, op.shortcut), op.OperationContext)
-			if op.shortcut.next != nil {
-				responses = op.shortcut.next
+			responses, ctx = h.exec.DispatchOperation(context.WithValue(ctx, shortcutKey{}, op.past), op.OperationContext)
+			if op.past.next != nil {
+				responses = op.past.next
 			}
 		}
 		resp = responses(ctx)

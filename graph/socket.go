@@ -277,7 +277,7 @@ func (s *socket) operate(ctx context.Context, id string, payload json.RawMessage
 		text.Write(head)
 		answerOf(resp).writeTo(&text)
 		text.WriteByte('}')
-		s.out.hold(prepared.more)
+		s.out.hold(prepared.past.more)
 		if !s.write(text.Bytes()) {
 			break
 		}
