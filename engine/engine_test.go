@@ -438,6 +438,39 @@ func TestPoison(t *testing.T) {
 	})
 }
 
+// TestCancelThatNobodyHeard: a run that was cancelled before its process could be told is interrupted by its next write.
+func TestCancelThatNobodyHeard(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, s *stack) {
+		goOn, ended := make(chan struct{}), make(chan error, 1)
+		s.script.on("hang", func(ctx context.Context, in engine.Input) (engine.Output, error) {
+			<-goOn
+			in.Log("this is written")
+			<-ctx.Done()
+			ended <- context.Cause(ctx)
+			return engine.Output{}, ctx.Err()
+		})
+		s.define("unheard", `[{"id":"hang","type":"step","timeout_seconds":60}]`)
+		run, err := s.Execute(t.Context(), engine.ExecuteInput{Definition: "unheard"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.store.CancelRun(t.Context(), run.ID, "Cancelled", time.Now().UTC()); err != nil {
+			t.Fatal(err)
+		}
+		close(goOn)
+		select {
+		case err := <-ended:
+			if !errors.Is(err, db.ErrFenced) {
+				t.Errorf("ended by %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("it runs on")
+		}
+		eventually(t, "it has left the memory", func() bool { return s.Stats().Load == 0 })
+	})
+}
+
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, s *stack) {

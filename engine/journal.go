@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"penstock/db"
@@ -71,6 +72,22 @@ func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
 func (p *progress) push() {
 	if p.queued != nil {
 		p.last, p.queued = p.e.store.WriteRun(*p.queued), nil
+		go p.owned(p.last)
+	}
+}
+
+// owned interrupts what is running if the write is refused because the run is no longer ours: it was cancelled before
+// anybody here could be told, or another process has taken it over.
+func (p *progress) owned(write *db.Commit) {
+	err := write.Wait(p.e.life)
+	if !errors.Is(err, db.ErrFenced) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lost = err
+	if p.interrupt != nil {
+		p.interrupt(err)
 	}
 }
 

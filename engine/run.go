@@ -31,6 +31,8 @@ type progress struct {
 	last    *db.Commit
 	queued  *db.RunWrite // noted and not yet handed to the store
 	lost    error        // first write that failed: we no longer own the run
+
+	interrupt context.CancelCauseFunc // ends what is running; nil before the work has begun
 	started bool         // the run's status running was queued
 	once    func()       // gives the delivery's room back, may be nil
 	results map[string]*nodeState
@@ -75,6 +77,9 @@ type nodeState struct {
 func (e *Engine) work(ctx context.Context, p *progress) (status db.RunStatus) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	p.mu.Lock()
+	p.interrupt = cancel
+	p.mu.Unlock()
 	e.live.Store(p.run.ID, &cancel)
 	defer e.live.CompareAndDelete(p.run.ID, &cancel)
 	defer func() {

@@ -91,21 +91,13 @@ var _ = map[list]bool{
 	userList: true, tokenList: true, sourceList: true, deliveryList: true, decisionList: true, scheduleList: true,
 }
 
-// page checks the arguments of a connection.
+// page reads the arguments of a connection; how many they ask for has been checked, see [shapeWalk.amounts].
 func (r *Resolver) page(l list, first *int32, after *string, last *int32, before *string) (db.Page, error) {
 	var p db.Page
 	if first != nil && last != nil {
 		return p, fault.New(fault.Invalid, "Give `first` or `last`, not both.")
 	}
 	p.First = min(defaultPage, r.limits.Page)
-	for name, n := range map[string]*int32{"first": first, "last": last} {
-		if n == nil {
-			continue
-		}
-		if err := r.few(name, *n); err != nil {
-			return p, err
-		}
-	}
 	switch {
 	case first != nil:
 		p.First = int(*first)
@@ -128,14 +120,6 @@ func (l list) open(name string, cursor *string) (string, error) {
 		return "", fault.New(fault.Invalid, "`%s` is not a cursor of this list. Start again without it.", name)
 	}
 	return inner, nil
-}
-
-// few checks an argument that says how many items there are to be.
-func (r *Resolver) few(name string, n int32) error {
-	if n < 1 || int(n) > r.limits.Page {
-		return fault.New(fault.Invalid, "`%s` must be from 1 to %d.", name, r.limits.Page)
-	}
-	return nil
 }
 
 // search bounds what a page looks through, if one of these filters is used: no index serves them.

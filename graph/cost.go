@@ -153,7 +153,7 @@ func costs() ComplexityRoot {
 	c.Query.Providers = func(child int) int { return 200 + 5*max(child, 1) } // reads every definition
 	c.Mutation.TestProvider = func(child int, _ TestProviderInput) int { return 100 + child }
 	c.Query.NodeTypes = func(child int, _ *NodeTypeCategory) int { return 50 + child }
-	c.Query.ScheduleTimes = func(_ int, _, _ string, count int32) int { return 10 + 2*int(min(max(count, 1), 1000)) }
+	c.Query.ScheduleTimes = func(_ int, _, _ string, count int32) int { return 10 + 5*int(min(max(count, 1), 1000)) }
 	c.Schedule.NextTimes = func(_ int, count int32) int { return 2 * int(min(max(count, 1), 1000)) }
 	c.Query.TryMatchRule = func(child int, _ string, first int32) int { return 100 + page(child, &first, nil) }
 	c.Query.ServerStatus = func(child int) int { return 10 + child }

@@ -46,8 +46,13 @@ func codeOf(err *gqlerror.Error) string {
 	return code
 }
 
+// errTooMuch marks refusals of a request that have no code of their own for a limit.
+var errTooMuch = errors.New("more is asked for than is allowed")
+
 // isLimit reports whether the caller asked for too much: 400 whatever media type was wanted.
-func isLimit(err *gqlerror.Error) bool { return strings.HasSuffix(codeOf(err), "_LIMIT_EXCEEDED") }
+func isLimit(err *gqlerror.Error) bool {
+	return strings.HasSuffix(codeOf(err), "_LIMIT_EXCEEDED") || errors.Is(err.Err, errTooMuch)
+}
 
 // presenter makes what a caller sees of an error. Text of an error that is not marked by package
 // fault never leaves: it is logged under the errorId that the caller gets.

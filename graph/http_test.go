@@ -289,10 +289,10 @@ func TestJSONIsKept(t *testing.T) {
 				t.Errorf("%s: %s", query, r.Body)
 			}
 		}
-		if r := s.query("admin", `{ runs(first: 2147483648) { totalCount } }`, nil); r.code() != codeBadUserInput {
+		if r := s.query("admin", `{ pipelineDefinitionDiff(name: "x", from: 2147483648) { __typename } }`, nil); r.code() != codeBadUserInput {
 			t.Errorf("%s", r.Body)
 		}
-		if r := s.query("admin", `query($n: Int) { runs(first: $n) { totalCount } }`, map[string]any{"n": 1 << 40}); r.code() != codeBadUserInput {
+		if r := s.query("admin", `query($n: Int) { pipelineDefinitionDiff(name: "x", from: $n) { __typename } }`, map[string]any{"n": 1 << 40}); r.code() != codeBadUserInput {
 			t.Errorf("%s", r.Body)
 		}
 		if r := s.query("admin", `{ runs(filter: {status: [FAILED]}) { totalCount } }`, nil); r.code() != "" {

@@ -75,7 +75,7 @@ func (shapeLimit) ExtensionName() string                   { return "ShapeLimit"
 func (shapeLimit) Validate(graphql.ExecutableSchema) error { return nil }
 
 func (s shapeLimit) MutateOperationContext(_ context.Context, op *graphql.OperationContext) *gqlerror.Error {
-	w := shapeWalk{fragments: map[string]shape{}}
+	w := shapeWalk{limits: s.limits, variables: op.Variables, fragments: map[string]shape{}}
 	got := w.selections(op.Operation.SelectionSet)
 	w.directives(&got, op.Operation.Directives)
 	for _, v := range op.Operation.VariableDefinitions {
@@ -98,6 +98,8 @@ func (s shapeLimit) MutateOperationContext(_ context.Context, op *graphql.Operat
 		}
 	}
 	switch {
+	case w.outOfRange != nil:
+		return w.outOfRange
 	case w.hasNUL:
 		return coded(codeBadUserInput, "Text must not hold the character NUL.")
 	case w.bareWord != "":
@@ -126,9 +128,12 @@ func (s *shape) add(o shape) {
 func saturated(n int) int { return min(n, math.MaxInt32) }
 
 type shapeWalk struct {
-	fragments map[string]shape
-	hasNUL    bool
-	bareWord  string // where a literal of the scalar JSON has the name of an enum's value
+	limits     Limits
+	variables  map[string]any
+	fragments  map[string]shape
+	outOfRange *gqlerror.Error
+	hasNUL     bool
+	bareWord   string // where a literal of the scalar JSON has the name of an enum's value
 }
 
 func (w *shapeWalk) selections(set ast.SelectionSet) shape {
@@ -148,6 +153,7 @@ func (w *shapeWalk) selections(set ast.SelectionSet) shape {
 				one.aliases = saturated(one.aliases + 1)
 			}
 			w.arguments(s.Arguments)
+			w.amounts(s)
 			w.directives(&one, s.Directives)
 		case *ast.InlineFragment:
 			one = w.selections(s.SelectionSet)
@@ -176,6 +182,30 @@ func (w *shapeWalk) directives(s *shape, list ast.DirectiveList) {
 func (w *shapeWalk) arguments(list ast.ArgumentList) {
 	for _, a := range list {
 		w.value(a.Name, a.Value, false)
+	}
+}
+
+// amounts checks the arguments that say how many items are asked for.
+func (w *shapeWalk) amounts(f *ast.Field) {
+	for _, a := range f.Arguments {
+		value, err := a.Value.Value(w.variables)
+		if err != nil || value == nil || w.outOfRange != nil {
+			continue
+		}
+		switch ids, _ := value.([]any); a.Name {
+		case "first", "last", "count":
+			if n, err := graphql.UnmarshalInt64(value); err != nil || n < 1 || n > int64(w.limits.Page) {
+				w.outOfRange = coded(codeBadUserInput, "`%s` must be from 1 to %d.", a.Name, w.limits.Page)
+			}
+		case "ids":
+			if len(ids) > w.limits.IDs {
+				w.outOfRange = coded(codeBadUserInput, "Ask for at most %d ids at once.", w.limits.IDs)
+			}
+		}
+		if w.outOfRange != nil {
+			w.outOfRange.Err = errTooMuch
+			w.outOfRange.Locations = []gqlerror.Location{{Line: f.Position.Line, Column: f.Position.Column}}
+		}
 	}
 }
 
