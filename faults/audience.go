@@ -21,7 +21,7 @@ import (
 // back all the time. Senders do not notice, and nothing is left of them.
 func watched(ctx context.Context, w *world) error {
 	// Every change of a run goes to everybody, and all of them live on the machine that is measured.
-	s, err := w.installation(ctx, "PENSTOCK_GRAPHQL_LIMITS=sockets=1000")
+	s, err := w.installation(ctx, "PENSTOCK_GRAPHQL_LIMITS=sockets=1000,streams=2000")
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (p *purses) pay(ctx context.Context) (cost, *gqlerror.Error) {
 		c.Requested = max(n, 1)
 	}
 	caller, _ := auth.From(ctx)
-	key := string(caller.Kind) + ":" + caller.ID
+	key := keyOf(caller)
 	purse, ok := p.known.Get(key)
 	if !ok {
 		purse = rate.NewLimiter(rate.Limit(p.limits.Restore), p.limits.Budget)

@@ -11,7 +11,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -61,8 +60,7 @@ type handler struct {
 
 	purses *purses
 
-	mu      sync.Mutex
-	sockets map[string]int // open ones by caller
+	streams, sockets *slots
 }
 
 // NewHandler serves GraphQL over HTTP (GET, POST), Server-Sent Events (GET, POST with Accept:
@@ -84,9 +82,10 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 	}
 	h := &handler{
 		exec: executor.New(schema), limits: o.Limits.withDefaults(), authenticate: o.Authenticate,
-		authorize: authorize(auth.Matrix()), log: o.Log, sockets: map[string]int{},
+		authorize: authorize(auth.Matrix()), log: o.Log,
 	}
 	h.purses = newPurses(h.limits)
+	h.streams, h.sockets = newSlots(h.limits.Streams), newSlots(h.limits.Sockets)
 	if u, err := url.Parse(o.PublicURL); err == nil && u.Host != "" {
 		h.origins = append(h.origins, u.Host)
 	}

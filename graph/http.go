@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"penstock/auth"
@@ -51,7 +52,8 @@ func (h *handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 			"Accept one of %s, %s and, for streams, %s.", mediaGraphQL, mediaJSON, mediaStream))
 		return
 	}
-	if _, ok := auth.From(r.Context()); !ok {
+	caller, ok := auth.From(r.Context())
+	if !ok {
 		head.Set("WWW-Authenticate", "Bearer")
 		refuse(http.StatusUnauthorized, codeUnauthenticated, auth.ErrNoCredential)
 		return
@@ -67,30 +69,40 @@ func (h *handler) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	op, refused := h.prepare(r.Context(), req)
-	if refused != nil && accepted.json != "" {
+	streams := accepted.json == "" || refused == nil && op.isSubscription() && accepted.stream
+	if refused == nil && streams {
+		if release := h.streams.take(caller); release != nil {
+			defer release()
+		} else {
+			refused = &graphql.Response{Errors: gqlerror.List{h.tooManyStreams()}}
+		}
+	}
+	if refused != nil {
 		status := http.StatusOK
 		switch {
-		case codeOf(refused.Errors[0]) == codeRateLimited:
+		case codeOf(refused.Errors[0]) == codeRateLimited: // to streams too: EventSource would come back at once
 			status = http.StatusTooManyRequests
 			head.Set("Retry-After", fmt.Sprint(refused.Errors[0].Extensions["retryAfter"]))
-		case media == mediaGraphQL || isLimit(refused.Errors[0]):
+		case accepted.json != "" && (media == mediaGraphQL || isLimit(refused.Errors[0])):
 			status = http.StatusBadRequest
 		}
-		writeJSON(w, status, media, answerOf(refused))
+		if accepted.json != "" {
+			writeJSON(w, status, media, answerOf(refused))
+		} else {
+			h.stream(w, r, status, once(refused), func() {})
+		}
 		return
 	}
 	switch {
-	case refused != nil:
-		h.stream(w, r, once(refused), func() {})
 	case r.Method == http.MethodGet && op.isMutation():
 		head.Set("Allow", "POST")
 		refuse(http.StatusMethodNotAllowed, codeBadRequest, fault.New(fault.Invalid, "Send mutations by POST."))
-	case op.isSubscription() && !accepted.stream:
+	case op.isSubscription() && !streams:
 		refuse(http.StatusBadRequest, codeNeedsStream, fault.New(fault.Invalid,
 			"Send subscriptions with \"Accept: text/event-stream\" or over a WebSocket (graphql-transport-ws)."))
-	case op.isSubscription() || accepted.json == "":
+	case streams:
 		next, stop := h.run(op)
-		h.stream(w, r, next, stop)
+		h.stream(w, r, http.StatusOK, next, stop)
 	default:
 		next, stop := h.run(op)
 		defer stop()

@@ -26,6 +26,7 @@ type Limits struct {
 	Errors     int
 	Time       time.Duration
 
+	Streams    int
 	Sockets    int
 	Operations int
 	Init       time.Duration
@@ -61,6 +62,7 @@ func (l *Limits) table() []Limit {
 		{"restore", "50000", "cost that a caller gets back per second", whole(&l.Restore)},
 		{"errors", "5", "errors shown in an answer", whole(&l.Errors)},
 		{"time", "30s", "for a query or mutation to be answered", lasting(&l.Time)},
+		{"streams", "100", "open streams of Server-Sent Events of one caller", whole(&l.Streams)},
 		{"sockets", "20", "open WebSockets of one caller", whole(&l.Sockets)},
 		{"operations", "50", "operations at the same time on one socket", whole(&l.Operations)},
 		{"init", "5s", "from opening a socket to its connection_init", lasting(&l.Init)},

@@ -167,31 +167,13 @@ func (s *socket) init(payload json.RawMessage) bool {
 	if s.caller.IsAnonymous() {
 		return s.close(closeForbidden, "Forbidden")
 	}
-	if s.release = s.h.admit(s.caller); s.release == nil {
+	if s.release = s.h.sockets.take(s.caller); s.release == nil {
 		return s.close(closeTooMany, "Too many sockets")
 	}
 	s.ctx = auth.With(s.ctx, s.caller)
 	s.repeat(s.h.limits.Ping, s.h.limits.Ping, s.keepAlive)
 	s.repeat(rand.N(s.h.limits.Recheck), s.h.limits.Recheck, s.recheck) // not on all sockets at the same moment
 	return s.send(message{Type: "connection_ack"})
-}
-
-// admit takes one of the caller's socket slots; nil if there is none left.
-func (h *handler) admit(p auth.Principal) (release func()) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	key := string(p.Kind) + ":" + p.ID
-	if h.sockets[key] >= h.limits.Sockets {
-		return nil
-	}
-	h.sockets[key]++
-	return func() {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.sockets[key]--; h.sockets[key] == 0 {
-			delete(h.sockets, key)
-		}
-	}
 }
 
 // keepAlive notices dead peers.

@@ -405,9 +405,9 @@ func TestSocketFlood(t *testing.T) {
 	}
 	_ = c.Close(websocket.StatusNormalClosure, "")
 	for {
-		s.handler.mu.Lock()
-		open := len(s.handler.sockets)
-		s.handler.mu.Unlock()
+		s.handler.sockets.mu.Lock()
+		open := len(s.handler.sockets.taken)
+		s.handler.sockets.mu.Unlock()
 		if open == 0 {
 			break
 		}

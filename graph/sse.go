@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -16,6 +17,14 @@ import (
 	"penstock/fault"
 )
 
+// tooManyStreams refuses a stream. Those that are open end by themselves or with their clients, which is noticed at
+// the next sign of life.
+func (h *handler) tooManyStreams() *gqlerror.Error {
+	err := coded(codeRateLimited, "You have %d streams open already. Close one first.", h.limits.Streams)
+	err.Extensions["retryAfter"] = max(int(math.Ceil(h.limits.Ping.Seconds())), 1)
+	return err
+}
+
 // once gives one answer.
 func once(resp *graphql.Response) func() *graphql.Response {
 	return func() *graphql.Response {
@@ -27,7 +36,7 @@ func once(resp *graphql.Response) func() *graphql.Response {
 // stream writes Server-Sent Events (graphql-sse, distinct connections mode): `next` with an answer
 // each, then `complete`. Errors of the request come as an answer too, because EventSource cannot read
 // the body of a 4xx. It calls stop before it returns.
-func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *graphql.Response, stop func()) {
+func (h *handler) stream(w http.ResponseWriter, r *http.Request, status int, next func() *graphql.Response, stop func()) {
 	answers := make(chan []byte)
 	gone := make(chan struct{})
 	var pump sync.WaitGroup
@@ -50,7 +59,7 @@ func (h *handler) stream(w http.ResponseWriter, r *http.Request, next func() *gr
 	head := w.Header()
 	head.Set("Content-Type", mediaStream+"; charset=utf-8")
 	head.Set("X-Accel-Buffering", "no") // nginx
-	w.WriteHeader(http.StatusOK)
+	w.WriteHeader(status)
 	out := http.NewResponseController(w)
 	write := func(event string) bool {
 		_ = out.SetWriteDeadline(time.Now().Add(h.limits.Write)) // a recorder has none

@@ -142,6 +142,39 @@ func TestEventStream(t *testing.T) {
 	})
 }
 
+func TestStreamsAreBounded(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(l *Limits) { l.Streams = 2; l.Ping = 20 * time.Millisecond })
+	s.define("waits", `[{"id":"g","type":"gate"}]`)
+	run := s.begin("waits")
+	var stops []func()
+	for range 2 {
+		next, stop := s.events(http.MethodPost, followRun, `{"r":"`+run+`"}`)
+		if e, _ := next(); e.name != "next" {
+			t.Fatalf("%v", e)
+		}
+		stops = append(stops, stop)
+	}
+	body := string(encode(map[string]any{"query": followRun, "variables": map[string]string{"r": run}}))
+	for accept, media := range map[string]string{mediaStream: mediaStream, mediaGraphQL + ", " + mediaStream: mediaGraphQL} {
+		r := s.do(http.MethodPost, "", body, sendJSON, "Accept: "+accept, "Authorization: Bearer read")
+		if r.Status != http.StatusTooManyRequests || r.Header.Get("Retry-After") != "1" || r.Header.Get("Content-Type") != media+"; charset=utf-8" ||
+			!strings.Contains(string(r.Body), `"retryAfter":1`) || !strings.Contains(string(r.Body), codeRateLimited) {
+			t.Errorf("%s: %d %v %s", accept, r.Status, r.Header, r.Body)
+		}
+	}
+	s.query("read", `{ viewer { name } }`, nil) // no stream
+	stops[0]()
+	for s.do(http.MethodPost, "", `{"query":"{ viewer { name } }"}`, sendJSON, "Accept: "+mediaStream, "Authorization: Bearer read").Status != http.StatusOK {
+		if err := t.Context().Err(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond) // the handler ends after the client's close returns
+	}
+	s.gate("g") <- struct{}{}
+	s.finish(run)
+}
+
 // TestSubscriptionHasOneField counts fields as they are executed: by alias, without those skipped.
 func TestSubscriptionHasOneField(t *testing.T) {
 	t.Parallel()
