@@ -329,7 +329,6 @@ func untested(ch *db.Channel) bool { return ch.TestedAt.IsZero() || ch.TestError
 type built struct {
 	kind   string
 	driver notify.Driver
-	until  time.Time
 }
 
 func (s *services) Channel(ctx context.Context, name string) (string, notify.Driver, error) {
@@ -338,7 +337,6 @@ func (s *services) Channel(ctx context.Context, name string) (string, notify.Dri
 }
 
 func (e *Engine) buildChannel(ctx context.Context, name string) (built, error) {
-	until := time.Now().Add(namesFor)
 	ch, err := e.store.Channel(ctx, name)
 	if fault.Is(err, fault.NotFound) {
 		return built{}, fault.New(fault.NotFound, "There is no channel %q. Create it under Settings, or with PUT /orchestration/channels/%s/.", name, name)
@@ -350,7 +348,7 @@ func (e *Engine) buildChannel(ctx context.Context, name string) (built, error) {
 		return built{}, fault.New(fault.NotFound, "The channel %q is not active.", name)
 	}
 	d, err := e.buildDriver(ctx, ch.Driver, ch.Config)
-	return built{ch.Driver, d, until}, err
+	return built{ch.Driver, d}, err
 }
 
 func (s *services) DefaultChannel(ctx context.Context, driver string) (string, notify.Driver, error) {

@@ -29,10 +29,9 @@ type plan struct {
 // in case another did.
 type compiled struct {
 	mu      sync.Mutex
-	plans   map[string]*plan    // by version id
-	names   map[string]named    // by definition name
-	drivers map[string]built    // by channel name
-	lookUps *singleflight.Group // of names that are not cached; another one after something has changed
+	plans   map[string]*plan // by version id
+	names   *briefly[named]  // by definition name
+	drivers *briefly[built]  // by channel name
 
 	routing     []*route
 	routedUntil time.Time
@@ -40,18 +39,19 @@ type compiled struct {
 
 // named is a definition as webhooks look it up, for a moment: another process may change it.
 type named struct {
-	def   *db.PipelineDefinition
-	plan  *plan
-	err   error
-	until time.Time
+	def  *db.PipelineDefinition
+	plan *plan
+	err  error
 }
 
 // forget drops everything: definitions or channels have changed.
 func (c *compiled) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.plans, c.names, c.drivers = map[string]*plan{}, map[string]named{}, map[string]built{}
-	c.routing, c.routedUntil, c.lookUps = nil, time.Time{}, new(singleflight.Group)
+	c.plans, c.routing, c.routedUntil = map[string]*plan{}, nil, time.Time{}
+	// New ones, so that a look-up that is under way changes nothing.
+	c.names = &briefly[named]{found: map[string]found[named]{}}
+	c.drivers = &briefly[built]{found: map[string]found[built]{}}
 }
 
 // namesFor is how long a looked-up name holds: as long as a change made by another process may take
@@ -65,67 +65,72 @@ const lookUpLimit = 2 * time.Second
 // at the same moment, the store is asked once: a store that comes back must not be run down by those who waited.
 func (c *compiled) byName(ctx context.Context, e *Engine, name string) named {
 	c.mu.Lock()
-	n, ok := c.names[name]
-	lookUps := c.lookUps
+	names := c.names
 	c.mu.Unlock()
-	if ok && time.Now().Before(n.until) {
-		return n
-	}
-	found := lookUps.DoChan(name, func() (any, error) {
-		n := c.lookUp(context.WithoutCancel(ctx), e, name)
-		if n.def == nil && !fault.Is(n.err, fault.NotFound) {
-			return n, nil // do not remember that the store was away
-		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.lookUps == lookUps {
-			c.names[name] = n
-		}
-		return n, nil
+	n, err := names.get(ctx, name, func(ctx context.Context) (named, bool, error) {
+		n := c.lookUp(ctx, e, name)
+		return n, n.def != nil || fault.Is(n.err, fault.NotFound), nil // do not remember that the store was away
 	})
-	select {
-	case r := <-found:
-		return r.Val.(named)
-	case <-ctx.Done():
-		return named{err: context.Cause(ctx)}
+	if err != nil {
+		n.err = err
 	}
+	return n
 }
 
 // channel returns a channel's driver, looked up once however many messages ask for it at the same moment.
 func (c *compiled) channel(ctx context.Context, e *Engine, name string) (built, error) {
 	c.mu.Lock()
-	b, ok := c.drivers[name]
-	lookUps := c.lookUps
+	channels := c.drivers
 	c.mu.Unlock()
-	if ok && time.Now().Before(b.until) {
-		return b, nil
+	return channels.get(ctx, name, func(ctx context.Context) (built, bool, error) {
+		b, err := e.buildChannel(ctx, name)
+		return b, err == nil, err
+	})
+}
+
+// briefly keeps what is looked up by name, for [namesFor].
+type briefly[T any] struct {
+	mu      sync.Mutex
+	found   map[string]found[T]
+	lookUps singleflight.Group
+}
+
+type found[T any] struct {
+	value T
+	until time.Time
+}
+
+// get looks up what is not known, once for all who ask at the same moment. keep: it may be given to later ones too.
+func (b *briefly[T]) get(ctx context.Context, name string, lookUp func(context.Context) (value T, keep bool, err error)) (T, error) {
+	b.mu.Lock()
+	f, ok := b.found[name]
+	b.mu.Unlock()
+	if ok && time.Now().Before(f.until) {
+		return f.value, nil
 	}
-	found := lookUps.DoChan("channel "+name, func() (any, error) {
+	answer := b.lookUps.DoChan(name, func() (any, error) {
+		until := time.Now().Add(namesFor)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpLimit)
 		defer cancel()
-		b, err := e.buildChannel(ctx, name)
-		if err != nil {
-			return built{}, err
+		value, keep, err := lookUp(ctx)
+		if keep {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.found[name] = found[T]{value, until}
 		}
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.lookUps == lookUps {
-			c.drivers[name] = b
-		}
-		return b, nil
+		return value, err
 	})
 	select {
-	case r := <-found:
-		return r.Val.(built), r.Err
+	case r := <-answer:
+		return r.Val.(T), r.Err
 	case <-ctx.Done():
-		return built{}, context.Cause(ctx)
+		var none T
+		return none, context.Cause(ctx)
 	}
 }
 
 func (c *compiled) lookUp(ctx context.Context, e *Engine, name string) named {
-	n := named{until: time.Now().Add(namesFor)}
-	ctx, cancel := context.WithTimeout(ctx, lookUpLimit)
-	defer cancel()
+	n := named{}
 	def, err := e.store.Definition(ctx, name)
 	switch {
 	case fault.Is(err, fault.NotFound):

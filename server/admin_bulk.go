@@ -129,7 +129,7 @@ func (s *Server) matchingRuns(list *http.Request, page db.Page) (ids []string, n
 	if err != nil {
 		return nil, "", err
 	}
-	filter.Page = page
+	filter.Page, filter.Columns = page, []string{"id"}
 	found, err := s.store.Runs(list.Context(), filter)
 	for _, run := range found.Items {
 		ids = append(ids, run.ID)

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -246,20 +247,9 @@ func (s *Server) definitionPages(w http.ResponseWriter, r *http.Request) error {
 
 // definitionsURL is the list with its filters, one of them changed.
 func definitionsURL(q url.Values, name, value string) string {
-	kept := url.Values{}
-	for _, filter := range []string{"q", "state", "tag"} {
-		v := q.Get(filter)
-		if filter == name {
-			v = value
-		}
-		if v != "" {
-			kept.Set(filter, v)
-		}
-	}
-	if len(kept) == 0 {
-		return "/admin/definitions"
-	}
-	return "/admin/definitions?" + kept.Encode()
+	q = maps.Clone(q)
+	q.Set(name, value)
+	return strings.TrimSuffix("/admin/definitions?"+filtersOf(q), "?")
 }
 
 func sortedTags(tags map[string]string) []views.Tag {
