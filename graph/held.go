@@ -45,11 +45,11 @@ func (c *heldConn) release() {
 	defer c.mu.Unlock()
 	c.holding = false
 	if len(c.held) > 0 {
-		_ = c.send(nil) // the next write finds out too
+		_ = c.send(nil) // the read loop finds out
 	}
 }
 
-// send fails when the other side does not take it in time, which ends the socket.
+// send closes the connection when the other side does not take it in time: what came after half a message could not be read.
 func (c *heldConn) send(p []byte) error {
 	if len(c.held) > 0 {
 		c.held = append(c.held, p...)
@@ -60,6 +60,9 @@ func (c *heldConn) send(p []byte) error {
 		return err
 	}
 	_, err := c.Conn.Write(p)
+	if err != nil {
+		_ = c.Close()
+	}
 	return err
 }
 

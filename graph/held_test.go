@@ -2,6 +2,7 @@ package graph
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"slices"
 	"testing"
@@ -48,5 +49,24 @@ func TestHeldConn(t *testing.T) {
 	write(long)
 	if want := []string{"a", "bcd", "e", "f", "g" + long}; !slices.Equal(out.calls, want) {
 		t.Errorf("%.100q", out.calls)
+	}
+}
+
+func TestHeldConnOfDeafPeer(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe() // takes what is read, and no more
+	c := &heldConn{Conn: ours, patience: 10 * time.Millisecond}
+	c.hold(true)
+	if _, err := c.Write([]byte("half a message")); err != nil {
+		t.Fatal(err)
+	}
+	half := make([]byte, 4)
+	go func() { _, _ = io.ReadFull(theirs, half) }()
+	c.release()
+	if rest, err := io.ReadAll(theirs); len(rest) > 0 || err != nil {
+		t.Errorf("%q follows half a message, %v", rest, err)
+	}
+	if _, err := c.Write([]byte("another")); err == nil {
+		t.Error("another message follows half a message")
 	}
 }

@@ -18,8 +18,8 @@ import (
 var playgroundFiles embed.FS
 
 // playgroundPolicy is stricter than that of the other pages but for the fonts inside GraphiQL's
-// stylesheet; nothing is loaded from elsewhere.
-const playgroundPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src data:; " +
+// stylesheet, and the one style that it makes while a menu or dialog is open; nothing is loaded from elsewhere.
+const playgroundPolicy = "default-src 'none'; script-src 'self'; style-src 'self' 'sha256-nzTgYzXYDNe6BAHiiI7NNlfK8n/auuOAhh2t92YvuXo='; img-src 'self' data:; font-src data:; " +
 	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // asset is a file of the playground, compressed when it is first asked for.
