@@ -65,7 +65,7 @@ func (p *progress) write(w db.RunWrite, events ...db.RunEvent) {
 	p.queued.Attempts = append(p.queued.Attempts, w.Attempts...)
 	p.queued.Channels = append(p.queued.Channels, w.Channels...)
 	p.queued.Run = merged(p.queued.Run, w.Run)
-	p.queued.Rest, p.queued.Wakes = w.Rest, w.Wakes
+	p.queued.Rest, p.queued.Wakes = w.Rest, cmp.Or(w.Wakes, p.queued.Wakes)
 }
 
 // push hands what is queued to the store. The caller holds mu.

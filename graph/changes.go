@@ -150,7 +150,7 @@ func runFilter(filter *PipelineRunFilter) db.RunFilter {
 	}
 	return db.RunFilter{
 		Status: distinct(filter.Status.Value()), Source: given(filter.Source), Environment: given(filter.Environment),
-		DefinitionName: given(filter.Definition), IncidentID: incidentNode.key(given(filter.IncidentID)),
+		DefinitionName: given(filter.Definition), Version: int(given(filter.DefinitionVersion)), IncidentID: incidentNode.key(given(filter.IncidentID)),
 		Trigger: given(filter.Trigger), TraceID: given(filter.TraceID),
 		CreatedAfter: given(filter.CreatedAfter), CreatedBefore: given(filter.CreatedBefore), Search: given(filter.Search),
 	}

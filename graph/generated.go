@@ -27996,7 +27996,7 @@ func (ec *executionContext) unmarshalInputPipelineRunFilter(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"status", "source", "environment", "definition", "incidentId", "trigger", "traceId", "createdAfter", "createdBefore", "search"}
+	fieldsInOrder := [...]string{"status", "source", "environment", "definition", "definitionVersion", "incidentId", "trigger", "traceId", "createdAfter", "createdBefore", "search"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -28031,6 +28031,13 @@ func (ec *executionContext) unmarshalInputPipelineRunFilter(ctx context.Context,
 				return it, err
 			}
 			it.Definition = graphql.OmittableOf(data)
+		case "definitionVersion":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("definitionVersion"))
+			data, err := ec.unmarshalOInt2ᚖint32(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DefinitionVersion = graphql.OmittableOf(data)
 		case "incidentId":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("incidentId"))
 			data, err := ec.unmarshalOID2ᚖstring(ctx, v)

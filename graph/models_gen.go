@@ -509,6 +509,8 @@ type PipelineRunFilter struct {
 	Environment graphql.Omittable[*string] `json:"environment,omitempty"`
 	// Of the definition with this name.
 	Definition graphql.Omittable[*string] `json:"definition,omitempty"`
+	// Of the version of its definition with this number.
+	DefinitionVersion graphql.Omittable[*int32] `json:"definitionVersion,omitempty"`
 	// For this incident: its global id or UUID.
 	IncidentID graphql.Omittable[*string] `json:"incidentId,omitempty"`
 	// Started by this.

@@ -80,6 +80,9 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 	f.Columns = runColumns(ctx)
 	if f.TraceID == "" && f.IncidentID == "" {
 		r.search(&f.Page, f.Search, f.Source, f.Environment, string(f.Trigger), f.DefinitionName)
+		if f.Version != 0 {
+			f.Page.Within = r.limits.Search
+		}
 	}
 	c, err := r.store.Runs(ctx, f)
 	out := connect(runList, f.Page, announceRuns(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountRuns(ctx, f) })
