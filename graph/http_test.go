@@ -281,6 +281,7 @@ func TestJSONIsKept(t *testing.T) {
 		}
 		for query, where := range map[string]string{
 			execute(`{a: {b: HIGH}}`): "input.payload.a.b: ",
+			execute(`{a: 1e400}`):     "The JSON is refused (line 1, column 6, at /a): ",
 			strings.Replace(execute("$p"), "mutation", "mutation($p: JSON = {a: HIGH})", 1):        "$p.a: ",
 			strings.Replace(execute("{c: [$p]}"), "mutation", "mutation($p: JSON = [1, HIGH])", 1): "$p.1: ",
 		} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 
+	"penstock/drivers/alerts/strictjson"
 	"penstock/fault"
 )
 
@@ -76,7 +77,8 @@ func UnmarshalJSON(v any) (json.RawMessage, error) {
 		return raw, nil
 	}
 	if raw, ok := literal(v); ok {
-		return raw, nil
+		_, err := strictjson.Decode(raw) // as the body with the variables was
+		return raw, err
 	}
 	raw, err := json.Marshal(withLists(v))
 	if err != nil {
