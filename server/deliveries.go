@@ -42,7 +42,7 @@ func newDeliveryDetail(d *db.Delivery) deliveryDetail {
 // deliveryList answers with a page of deliveries, newest first.
 func (s *Server) deliveryList(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	page, err := readPage(q)
+	page, err := readPage(q, "source", "definition", "status")
 	if err != nil {
 		return err
 	}

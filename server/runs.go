@@ -35,7 +35,7 @@ var runStatuses = []db.RunStatus{db.RunPending, db.RunRunning, db.RunCompleted, 
 // it, null on the last.
 func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	asked, err := readPage(q)
+	asked, err := readPage(q, "source")
 	if err != nil {
 		return err
 	}
@@ -71,9 +71,13 @@ func (s *Server) runList(w http.ResponseWriter, r *http.Request) error {
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-// readPage reads which part of a list is asked for: the first 50, or ?limit= of them, after ?after=.
-func readPage(q url.Values) (db.Page, error) {
+// readPage reads which part of a list is asked for: the first 50, or ?limit= of them, after ?after=. slow are the
+// filters that no index serves: a page then looks at so many records at most, and may be short with more behind it.
+func readPage(q url.Values, slow ...string) (db.Page, error) {
 	p := db.Page{First: 50, After: q.Get("after")}
+	if slices.ContainsFunc(slow, q.Has) {
+		p.Within = lookThrough
+	}
 	if text := q.Get("limit"); text != "" {
 		limit, err := strconv.Atoi(text)
 		if err != nil || limit < 1 || limit > 100 {
@@ -86,10 +90,10 @@ func readPage(q url.Values) (db.Page, error) {
 
 // nextOf is the value of ?after= for the page behind this one, nil on the last.
 func nextOf[T any](c db.Connection[T]) *string {
-	if !c.HasNext {
-		return nil
+	if c.HasNext {
+		return &c.Cursors[len(c.Cursors)-1]
 	}
-	return &c.Cursors[len(c.Cursors)-1]
+	return orNull(c.Further)
 }
 
 func (s *Server) runGet(w http.ResponseWriter, r *http.Request) error {
