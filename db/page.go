@@ -28,6 +28,8 @@ type Page struct {
 	Last   int
 	Before string
 
+	OldestFirst bool // the other way round
+
 	// Within, if not 0, is how many records of the list are looked at, whether or not the filters let them pass: a
 	// search for what is rare ends. Records that a filter with an index leaves out are not looked at. Counts have
 	// this bound too: they count among the first of the list.
@@ -45,7 +47,7 @@ type Connection[T any] struct {
 	Further     string // the cursor from which to go on where [Page.Within] ended the search; "" where it did not
 }
 
-// list reads a page of q, newest first by a time column and the id. q has *[]T as its model, items, and its filters.
+// list reads a page of q, newest first by a time column and the id, or oldest first. q has *[]T as its model, items, and its filters.
 func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, column string, key func(*T) (time.Time, string)) (Connection[T], error) {
 	var c Connection[T]
 	limit, backward := p.First, p.Last > 0
@@ -89,10 +91,17 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	return c, nil
 }
 
+// ascending says how the page is read: the last items are read from the other end.
+func (p Page) ascending() bool { return p.OldestFirst != (p.Last > 0) }
+
 // place puts q in the order of the page, from its cursor.
 func (p Page) place(q *bun.SelectQuery, column string) error {
 	col := bun.Ident(column)
-	for _, bound := range []struct{ cursor, operator string }{{p.After, "<"}, {p.Before, ">"}} {
+	later, earlier := p.After, p.Before // cursors whose items come later in time than what is asked for, and earlier
+	if p.OldestFirst {
+		later, earlier = earlier, later
+	}
+	for _, bound := range []struct{ cursor, operator string }{{later, "<"}, {earlier, ">"}} {
 		if bound.cursor == "" {
 			continue
 		}
@@ -103,7 +112,7 @@ func (p Page) place(q *bun.SelectQuery, column string) error {
 		q.Where("(?TableAlias.?, ?TableAlias.id) "+bound.operator+" (?, ?)", col, at, id)
 	}
 	order := "?TableAlias.? DESC, ?TableAlias.id DESC"
-	if p.Last > 0 {
+	if p.ascending() {
 		order = "?TableAlias.? ASC, ?TableAlias.id ASC"
 	}
 	q.OrderExpr(order, col)
@@ -134,7 +143,7 @@ func lookWithin[T any](ctx context.Context, q *bun.SelectQuery, p Page, column s
 		return "", wrap(err, "list")
 	}
 	beyond := ">="
-	if p.Last > 0 {
+	if p.ascending() {
 		beyond = "<="
 	}
 	q.Where("(?TableAlias.?, ?TableAlias.id) "+beyond+" (?, ?)", col, edge.At, edge.ID)
@@ -143,7 +152,7 @@ func lookWithin[T any](ctx context.Context, q *bun.SelectQuery, p Page, column s
 
 // count counts what q finds, on all pages.
 func count[T any](ctx context.Context, q *bun.SelectQuery, p Page, column string) (int, error) {
-	if _, err := lookWithin[T](ctx, q, Page{Within: p.Within, narrow: p.narrow}, column); err != nil {
+	if _, err := lookWithin[T](ctx, q, Page{Within: p.Within, OldestFirst: p.OldestFirst, narrow: p.narrow}, column); err != nil {
 		return 0, err
 	}
 	n, err := q.Count(ctx)

@@ -65,6 +65,15 @@ func TestRunsArePaged(t *testing.T) {
 		c, ids = page(db.Page{After: second.Cursors[0], Before: second.Cursors[2]})
 		check("between", c, ids, "2", true, false)
 
+		old, ids := page(db.Page{First: 3, OldestFirst: true})
+		check("oldest", old, ids, "012", false, true)
+		c, ids = page(db.Page{First: 3, After: old.Cursors[1], OldestFirst: true})
+		check("oldest, further", c, ids, "234", true, true)
+		c, ids = page(db.Page{Last: 2, Before: c.Cursors[2], OldestFirst: true})
+		check("oldest, back", c, ids, "23", true, true)
+		c, ids = page(db.Page{Last: 2, OldestFirst: true})
+		check("oldest, from the end", c, ids, "56", true, false)
+
 		for what, want := range map[string]struct {
 			page    db.Page
 			found   string
@@ -75,14 +84,16 @@ func TestRunsArePaged(t *testing.T) {
 			"within more than exists": {db.Page{Within: 8}, "41", ""},
 			"full before the end":     {db.Page{First: 1, Within: 7}, "4", ""},
 			"back":                    {db.Page{Last: 2, Within: 3}, "1", "4"},
+			"the oldest within":       {db.Page{Within: 3, OldestFirst: true}, "1", "4"},
+			"the oldest, back":        {db.Page{Last: 2, Within: 3, OldestFirst: true}, "4", "1"},
 		} {
 			c := value(s.Runs(t.Context(), db.RunFilter{Search: "rare", Page: want.page}))(t)
 			ids := idsOf(c)
 			further := ""
 			if c.Further != "" {
-				p := db.Page{After: c.Further}
+				p := db.Page{After: c.Further, OldestFirst: want.page.OldestFirst}
 				if want.page.Last > 0 {
-					p = db.Page{Last: 9, Before: c.Further}
+					p = db.Page{Last: 9, Before: c.Further, OldestFirst: want.page.OldestFirst}
 				}
 				further = idsOf(value(s.Runs(t.Context(), db.RunFilter{Search: "rare", Page: p}))(t))
 			}

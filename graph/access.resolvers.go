@@ -88,7 +88,7 @@ func (r *mutationResolver) EnableUser(ctx context.Context, input EnableUserInput
 }
 
 func (r *queryResolver) Users(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.User], error) {
-	p, err := r.page(userList, first, after, last, before)
+	p, err := r.page(userList, first, after, last, before, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +101,7 @@ func (r *queryResolver) Users(ctx context.Context, first *int32, after *string, 
 }
 
 func (r *queryResolver) Tokens(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.APIToken], error) {
-	p, err := r.page(tokenList, first, after, last, before)
+	p, err := r.page(tokenList, first, after, last, before, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -90,7 +90,7 @@ func (r *queryResolver) Channel(ctx context.Context, name string) (*db.Channel, 
 }
 
 func (r *queryResolver) Channels(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.Channel], error) {
-	p, err := r.page(channelList, first, after, last, before)
+	p, err := r.page(channelList, first, after, last, before, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -92,8 +92,9 @@ var _ = map[list]bool{
 }
 
 // page reads the arguments of a connection; how many they ask for has been checked, see [shapeWalk.amounts].
-func (r *Resolver) page(l list, first *int32, after *string, last *int32, before *string) (db.Page, error) {
-	var p db.Page
+func (r *Resolver) page(l list, first *int32, after *string, last *int32, before *string, orderBy *Order) (db.Page, error) {
+	p := db.Page{OldestFirst: orderBy != nil && orderBy.Direction == "ASC"}
+	l = l.as(p)
 	if first != nil && last != nil {
 		return p, fault.New(fault.Invalid, "Give `first` or `last`, not both.")
 	}
@@ -109,6 +110,17 @@ func (r *Resolver) page(l list, first *int32, after *string, last *int32, before
 		p.Before, err = l.open("before", before)
 	}
 	return p, err
+}
+
+// Order is the order of a list. Every list has one field to order by so far, so that nobody asks which it is.
+type Order struct{ Field, Direction string }
+
+// as is the list in the order of the page.
+func (l list) as(p db.Page) list {
+	if p.OldestFirst {
+		return l + "asc"
+	}
+	return l
 }
 
 func (l list) open(name string, cursor *string) (string, error) {
@@ -131,6 +143,7 @@ func (r *Resolver) search(p *db.Page, filters ...string) {
 
 // connect makes the page that the resolvers return.
 func connect[T any](l list, p db.Page, c db.Connection[T], count func(context.Context) (int, error)) *Connection[T] {
+	l = l.as(p)
 	out := &Connection[T]{
 		Edges: make([]*Edge[T], len(c.Items)), Nodes: make([]*T, len(c.Items)), count: count,
 		PageInfo: &PageInfo{HasNextPage: c.HasNext, HasPreviousPage: c.HasPrevious},

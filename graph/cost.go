@@ -110,16 +110,16 @@ func costs() ComplexityRoot {
 		return 10 + page(child, first, last) // a statement of its own for every parent
 	}
 	var c ComplexityRoot
-	c.Query.PipelineDefinitions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineDefinitionFilter) int {
+	c.Query.PipelineDefinitions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineDefinitionFilter, _ *Order) int {
 		return page(child, first, last)
 	}
-	c.Query.Runs = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineRunFilter) int {
+	c.Query.Runs = func(child int, first *int32, _ *string, last *int32, _ *string, _ *PipelineRunFilter, _ *Order) int {
 		return page(child, first, last)
 	}
-	c.Query.Incidents = func(child int, first *int32, _ *string, last *int32, _ *string, _ *IncidentFilter) int {
+	c.Query.Incidents = func(child int, first *int32, _ *string, last *int32, _ *string, _ *IncidentFilter, _ *Order) int {
 		return page(child, first, last)
 	}
-	c.Query.Alerts = func(child int, first *int32, _ *string, last *int32, _ *string, _ *AlertFilter) int {
+	c.Query.Alerts = func(child int, first *int32, _ *string, last *int32, _ *string, _ *AlertFilter, _ *Order) int {
 		return page(child, first, last)
 	}
 	c.Query.Channels = func(child int, first *int32, _ *string, last *int32, _ *string) int {
@@ -164,15 +164,15 @@ func costs() ComplexityRoot {
 	c.Incident.Runs = nested
 	c.Incident.Timeline = func(child int) int { return 20 + 20*max(child, 1) }
 	c.Incident.Notifications = nested
-	c.Query.Notifications = func(child int, first *int32, _ *string, last *int32, _ *string, _ *NotificationFilter) int {
+	c.Query.Notifications = func(child int, first *int32, _ *string, last *int32, _ *string, _ *NotificationFilter, _ *Order) int {
 		return page(child, first, last)
 	}
 	c.PipelineRun.Notifications = func(child int) int { return 1 + 3*max(child, 1) }
 	c.Notification.Attempts = func(child int) int { return 1 + 3*max(child, 1) }
-	c.Query.Deliveries = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DeliveryFilter) int {
+	c.Query.Deliveries = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DeliveryFilter, _ *Order) int {
 		return page(child, first, last)
 	}
-	c.Query.Decisions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DecisionFilter) int {
+	c.Query.Decisions = func(child int, first *int32, _ *string, last *int32, _ *string, _ *DecisionFilter, _ *Order) int {
 		return page(child, first, last)
 	}
 	c.Query.Why = func(child int, _ string) int { return 10 + 50*max(child, 1)/5 }

@@ -144,10 +144,10 @@ func (r *queryResolver) PipelineDefinition(ctx context.Context, name string) (*d
 	return orNil(r.store.Definition(ctx, name))
 }
 
-func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) (*Connection[db.PipelineDefinition], error) {
+func (r *queryResolver) PipelineDefinitions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter, orderBy *Order) (*Connection[db.PipelineDefinition], error) {
 	var f db.DefinitionFilter
 	var err error
-	if f.Page, err = r.page(definitionList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(definitionList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	if filter != nil {

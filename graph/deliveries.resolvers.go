@@ -140,7 +140,7 @@ func (r *queryResolver) Delivery(ctx context.Context, id string) (*db.Delivery, 
 	return orNil(r.store.Delivery(ctx, deliveryNode.key(id)))
 }
 
-func (r *queryResolver) Deliveries(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter) (*Connection[db.Delivery], error) {
+func (r *queryResolver) Deliveries(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter, orderBy *Order) (*Connection[db.Delivery], error) {
 	var f db.DeliveryFilter
 	if filter != nil {
 		f = db.DeliveryFilter{
@@ -148,7 +148,7 @@ func (r *queryResolver) Deliveries(ctx context.Context, first *int32, after *str
 		}
 	}
 	var err error
-	if f.Page, err = r.page(deliveryList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(deliveryList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	if f.TraceID == "" {
@@ -162,14 +162,14 @@ func (r *queryResolver) Deliveries(ctx context.Context, first *int32, after *str
 	return connect(deliveryList, f.Page, c, func(ctx context.Context) (int, error) { return r.store.CountDeliveries(ctx, f) }), err
 }
 
-func (r *queryResolver) Decisions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) (*Connection[db.Decision], error) {
+func (r *queryResolver) Decisions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DecisionFilter, orderBy *Order) (*Connection[db.Decision], error) {
 	var f db.DecisionFilter
 	if filter != nil {
 		f = db.DecisionFilter{
 			Outcome: given(filter.Outcome), IncidentID: incidentNode.key(given(filter.IncidentID)), DeliveryID: deliveryNode.key(given(filter.DeliveryID)),
 		}
 	}
-	return r.decisions(ctx, f, first, after, last, before)
+	return r.decisions(ctx, f, first, after, last, before, orderBy)
 }
 
 func (r *queryResolver) Why(ctx context.Context, id string) (*engine.Why, error) {

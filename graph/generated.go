@@ -650,26 +650,26 @@ type ComplexityRoot struct {
 
 	Query struct {
 		Alert                    func(childComplexity int, id string) int
-		Alerts                   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AlertFilter) int
+		Alerts                   func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *AlertFilter, orderBy *Order) int
 		Channel                  func(childComplexity int, name string) int
 		Channels                 func(childComplexity int, first *int32, after *string, last *int32, before *string) int
-		Decisions                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) int
-		Deliveries               func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter) int
+		Decisions                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DecisionFilter, orderBy *Order) int
+		Deliveries               func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter, orderBy *Order) int
 		Delivery                 func(childComplexity int, id string) int
 		Incident                 func(childComplexity int, id string) int
-		Incidents                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) int
+		Incidents                func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *IncidentFilter, orderBy *Order) int
 		Node                     func(childComplexity int, id string) int
 		NodeTypes                func(childComplexity int, category *NodeTypeCategory) int
 		Nodes                    func(childComplexity int, ids []string) int
 		Notification             func(childComplexity int, id string) int
-		Notifications            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) int
+		Notifications            func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *NotificationFilter, orderBy *Order) int
 		PipelineDefinition       func(childComplexity int, name string) int
 		PipelineDefinitionDiff   func(childComplexity int, name string, from *int32, to *int32) int
 		PipelineDefinitionSchema func(childComplexity int) int
-		PipelineDefinitions      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) int
+		PipelineDefinitions      func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter, orderBy *Order) int
 		Providers                func(childComplexity int) int
 		Run                      func(childComplexity int, runID string) int
-		Runs                     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) int
+		Runs                     func(childComplexity int, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter, orderBy *Order) int
 		ScheduleTimes            func(childComplexity int, cron string, timeZone string, count int32) int
 		Schedules                func(childComplexity int, first *int32, after *string, last *int32, before *string, definition *string) int
 		ServerStatus             func(childComplexity int) int
@@ -1148,24 +1148,24 @@ type QueryResolver interface {
 	Channels(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.Channel], error)
 	NodeTypes(ctx context.Context, category *NodeTypeCategory) ([]*NodeType, error)
 	PipelineDefinition(ctx context.Context, name string) (*db.PipelineDefinition, error)
-	PipelineDefinitions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter) (*Connection[db.PipelineDefinition], error)
+	PipelineDefinitions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineDefinitionFilter, orderBy *Order) (*Connection[db.PipelineDefinition], error)
 	PipelineDefinitionDiff(ctx context.Context, name string, from *int32, to *int32) (*engine.VersionDiff, error)
 	Delivery(ctx context.Context, id string) (*db.Delivery, error)
-	Deliveries(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter) (*Connection[db.Delivery], error)
-	Decisions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DecisionFilter) (*Connection[db.Decision], error)
+	Deliveries(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DeliveryFilter, orderBy *Order) (*Connection[db.Delivery], error)
+	Decisions(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *DecisionFilter, orderBy *Order) (*Connection[db.Decision], error)
 	Why(ctx context.Context, id string) (*engine.Why, error)
 	PipelineDefinitionSchema(ctx context.Context) (json.RawMessage, error)
 	ScheduleTimes(ctx context.Context, cron string, timeZone string, count int32) ([]*time.Time, error)
 	TryMatchRule(ctx context.Context, match string, first int32) ([]*engine.TriedAlert, error)
 	Incident(ctx context.Context, id string) (*db.Incident, error)
-	Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) (*Connection[db.Incident], error)
+	Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter, orderBy *Order) (*Connection[db.Incident], error)
 	Alert(ctx context.Context, id string) (*db.Alert, error)
-	Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter) (*Connection[db.Alert], error)
+	Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter, orderBy *Order) (*Connection[db.Alert], error)
 	Notification(ctx context.Context, id string) (*db.NotificationMessage, error)
-	Notifications(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) (*Connection[db.NotificationMessage], error)
+	Notifications(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *NotificationFilter, orderBy *Order) (*Connection[db.NotificationMessage], error)
 	Providers(ctx context.Context) ([]*engine.Provider, error)
 	Run(ctx context.Context, runID string) (*db.Run, error)
-	Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) (*Connection[db.Run], error)
+	Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter, orderBy *Order) (*Connection[db.Run], error)
 	Schedules(ctx context.Context, first *int32, after *string, last *int32, before *string, definition *string) (*Connection[db.Schedule], error)
 	Source(ctx context.Context, name string) (*db.Source, error)
 	Sources(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.Source], error)
@@ -3806,7 +3806,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Alerts(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AlertFilter)), true
+		return e.ComplexityRoot.Query.Alerts(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*AlertFilter), args["orderBy"].(*Order)), true
 	case "Query.channel":
 		if e.ComplexityRoot.Query.Channel == nil {
 			break
@@ -3839,7 +3839,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Decisions(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*DecisionFilter)), true
+		return e.ComplexityRoot.Query.Decisions(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*DecisionFilter), args["orderBy"].(*Order)), true
 	case "Query.deliveries":
 		if e.ComplexityRoot.Query.Deliveries == nil {
 			break
@@ -3850,7 +3850,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Deliveries(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*DeliveryFilter)), true
+		return e.ComplexityRoot.Query.Deliveries(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*DeliveryFilter), args["orderBy"].(*Order)), true
 	case "Query.delivery":
 		if e.ComplexityRoot.Query.Delivery == nil {
 			break
@@ -3883,7 +3883,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Incidents(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*IncidentFilter)), true
+		return e.ComplexityRoot.Query.Incidents(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*IncidentFilter), args["orderBy"].(*Order)), true
 
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
@@ -3939,7 +3939,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Notifications(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*NotificationFilter)), true
+		return e.ComplexityRoot.Query.Notifications(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*NotificationFilter), args["orderBy"].(*Order)), true
 	case "Query.pipelineDefinition":
 		if e.ComplexityRoot.Query.PipelineDefinition == nil {
 			break
@@ -3978,7 +3978,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.PipelineDefinitions(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PipelineDefinitionFilter)), true
+		return e.ComplexityRoot.Query.PipelineDefinitions(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PipelineDefinitionFilter), args["orderBy"].(*Order)), true
 	case "Query.providers":
 		if e.ComplexityRoot.Query.Providers == nil {
 			break
@@ -4006,7 +4006,7 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 			return 0, false
 		}
 
-		return e.ComplexityRoot.Query.Runs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PipelineRunFilter)), true
+		return e.ComplexityRoot.Query.Runs(childComplexity, args["first"].(*int32), args["after"].(*string), args["last"].(*int32), args["before"].(*string), args["filter"].(*PipelineRunFilter), args["orderBy"].(*Order)), true
 	case "Query.scheduleTimes":
 		if e.ComplexityRoot.Query.ScheduleTimes == nil {
 			break
@@ -5271,6 +5271,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("ActivatePipelineDefinitionInput", ec.unmarshalInputActivatePipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("AddIncidentNoteInput", ec.unmarshalInputAddIncidentNoteInput),
 			graphql.NewInputUnmarshaler("AlertFilter", ec.unmarshalInputAlertFilter),
+			graphql.NewInputUnmarshaler("AlertOrder", ec.unmarshalInputAlertOrder),
 			graphql.NewInputUnmarshaler("CancelRunInput", ec.unmarshalInputCancelRunInput),
 			graphql.NewInputUnmarshaler("CloseIncidentInput", ec.unmarshalInputCloseIncidentInput),
 			graphql.NewInputUnmarshaler("CreateChannelInput", ec.unmarshalInputCreateChannelInput),
@@ -5280,18 +5281,24 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			graphql.NewInputUnmarshaler("CreateUserInput", ec.unmarshalInputCreateUserInput),
 			graphql.NewInputUnmarshaler("DeactivatePipelineDefinitionInput", ec.unmarshalInputDeactivatePipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("DecisionFilter", ec.unmarshalInputDecisionFilter),
+			graphql.NewInputUnmarshaler("DecisionOrder", ec.unmarshalInputDecisionOrder),
 			graphql.NewInputUnmarshaler("DeleteChannelInput", ec.unmarshalInputDeleteChannelInput),
 			graphql.NewInputUnmarshaler("DeletePipelineDefinitionInput", ec.unmarshalInputDeletePipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("DeleteSourceInput", ec.unmarshalInputDeleteSourceInput),
 			graphql.NewInputUnmarshaler("DeliveryFilter", ec.unmarshalInputDeliveryFilter),
+			graphql.NewInputUnmarshaler("DeliveryOrder", ec.unmarshalInputDeliveryOrder),
 			graphql.NewInputUnmarshaler("DisableUserInput", ec.unmarshalInputDisableUserInput),
 			graphql.NewInputUnmarshaler("DryRunPipelineDefinitionInput", ec.unmarshalInputDryRunPipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("EnableUserInput", ec.unmarshalInputEnableUserInput),
 			graphql.NewInputUnmarshaler("ExecutePipelineDefinitionInput", ec.unmarshalInputExecutePipelineDefinitionInput),
 			graphql.NewInputUnmarshaler("IncidentFilter", ec.unmarshalInputIncidentFilter),
+			graphql.NewInputUnmarshaler("IncidentOrder", ec.unmarshalInputIncidentOrder),
 			graphql.NewInputUnmarshaler("NotificationFilter", ec.unmarshalInputNotificationFilter),
+			graphql.NewInputUnmarshaler("NotificationOrder", ec.unmarshalInputNotificationOrder),
 			graphql.NewInputUnmarshaler("PipelineDefinitionFilter", ec.unmarshalInputPipelineDefinitionFilter),
+			graphql.NewInputUnmarshaler("PipelineDefinitionOrder", ec.unmarshalInputPipelineDefinitionOrder),
 			graphql.NewInputUnmarshaler("PipelineRunFilter", ec.unmarshalInputPipelineRunFilter),
+			graphql.NewInputUnmarshaler("PipelineRunOrder", ec.unmarshalInputPipelineRunOrder),
 			graphql.NewInputUnmarshaler("ReopenIncidentInput", ec.unmarshalInputReopenIncidentInput),
 			graphql.NewInputUnmarshaler("ReplayDeliveryInput", ec.unmarshalInputReplayDeliveryInput),
 			graphql.NewInputUnmarshaler("RerunRunInput", ec.unmarshalInputRerunRunInput),
@@ -7916,6 +7923,14 @@ func (ec *executionContext) field_Query_alerts_args(ctx context.Context, rawArgs
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalOAlertOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -8014,6 +8029,14 @@ func (ec *executionContext) field_Query_decisions_args(ctx context.Context, rawA
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalODecisionOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -8060,6 +8083,14 @@ func (ec *executionContext) field_Query_deliveries_args(ctx context.Context, raw
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalODeliveryOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -8134,6 +8165,14 @@ func (ec *executionContext) field_Query_incidents_args(ctx context.Context, rawA
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalOIncidentOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -8236,6 +8275,14 @@ func (ec *executionContext) field_Query_notifications_args(ctx context.Context, 
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalONotificationOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -8326,6 +8373,14 @@ func (ec *executionContext) field_Query_pipelineDefinitions_args(ctx context.Con
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalOPipelineDefinitionOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -8386,6 +8441,14 @@ func (ec *executionContext) field_Query_runs_args(ctx context.Context, rawArgs m
 		return nil, err
 	}
 	args["filter"] = arg4
+	arg5, err := graphql.ProcessArgField(ctx, rawArgs, "orderBy",
+		func(ctx context.Context, v any) (*Order, error) {
+			return ec.unmarshalOPipelineRunOrder2ᚖpenstockᚋgraphᚐOrder(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["orderBy"] = arg5
 	return args, nil
 }
 
@@ -19766,7 +19829,7 @@ func (ec *executionContext) _Query_pipelineDefinitions(ctx context.Context, fiel
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().PipelineDefinitions(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PipelineDefinitionFilter))
+			return ec.Resolvers.Query().PipelineDefinitions(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PipelineDefinitionFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.PipelineDefinition]) graphql.Marshaler {
@@ -19898,7 +19961,7 @@ func (ec *executionContext) _Query_deliveries(ctx context.Context, field graphql
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Deliveries(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*DeliveryFilter))
+			return ec.Resolvers.Query().Deliveries(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*DeliveryFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Delivery]) graphql.Marshaler {
@@ -19942,7 +20005,7 @@ func (ec *executionContext) _Query_decisions(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Decisions(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*DecisionFilter))
+			return ec.Resolvers.Query().Decisions(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*DecisionFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Decision]) graphql.Marshaler {
@@ -20185,7 +20248,7 @@ func (ec *executionContext) _Query_incidents(ctx context.Context, field graphql.
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Incidents(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*IncidentFilter))
+			return ec.Resolvers.Query().Incidents(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*IncidentFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Incident]) graphql.Marshaler {
@@ -20273,7 +20336,7 @@ func (ec *executionContext) _Query_alerts(ctx context.Context, field graphql.Col
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Alerts(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AlertFilter))
+			return ec.Resolvers.Query().Alerts(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*AlertFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Alert]) graphql.Marshaler {
@@ -20361,7 +20424,7 @@ func (ec *executionContext) _Query_notifications(ctx context.Context, field grap
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Notifications(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*NotificationFilter))
+			return ec.Resolvers.Query().Notifications(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*NotificationFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.NotificationMessage]) graphql.Marshaler {
@@ -20481,7 +20544,7 @@ func (ec *executionContext) _Query_runs(ctx context.Context, field graphql.Colle
 		},
 		func(ctx context.Context) (any, error) {
 			fc := graphql.GetFieldContext(ctx)
-			return ec.Resolvers.Query().Runs(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PipelineRunFilter))
+			return ec.Resolvers.Query().Runs(ctx, fc.Args["first"].(*int32), fc.Args["after"].(*string), fc.Args["last"].(*int32), fc.Args["before"].(*string), fc.Args["filter"].(*PipelineRunFilter), fc.Args["orderBy"].(*Order))
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *Connection[db.Run]) graphql.Marshaler {
@@ -26823,6 +26886,62 @@ func UnmarshalAlertFilter(ctx context.Context, raw any) (AlertFilter, error) {
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputAlertOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "CREATED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNAlertOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalAlertOrder unmarshals raw into the AlertOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalAlertOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "AlertOrder", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputCancelRunInput(ctx context.Context, obj any) (CancelRunInput, error) {
 	var it CancelRunInput
 	if obj == nil {
@@ -27355,6 +27474,62 @@ func UnmarshalDecisionFilter(ctx context.Context, raw any) (DecisionFilter, erro
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputDecisionOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "CREATED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNDecisionOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalDecisionOrder unmarshals raw into the DecisionOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalDecisionOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "DecisionOrder", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputDeleteChannelInput(ctx context.Context, obj any) (DeleteChannelInput, error) {
 	var it DeleteChannelInput
 	if obj == nil {
@@ -27548,6 +27723,62 @@ func (ec *executionContext) unmarshalInputDeliveryFilter(ctx context.Context, ob
 func UnmarshalDeliveryFilter(ctx context.Context, raw any) (DeliveryFilter, error) {
 	var out DeliveryFilter
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "DeliveryFilter", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputDeliveryOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "RECEIVED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNDeliveryOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalDeliveryOrder unmarshals raw into the DeliveryOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalDeliveryOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "DeliveryOrder", raw, &out)
 	return out, err
 }
 
@@ -27866,6 +28097,62 @@ func UnmarshalIncidentFilter(ctx context.Context, raw any) (IncidentFilter, erro
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputIncidentOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "CREATED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNIncidentOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalIncidentOrder unmarshals raw into the IncidentOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalIncidentOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "IncidentOrder", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputNotificationFilter(ctx context.Context, obj any) (NotificationFilter, error) {
 	var it NotificationFilter
 	if obj == nil {
@@ -27929,6 +28216,62 @@ func UnmarshalNotificationFilter(ctx context.Context, raw any) (NotificationFilt
 	return out, err
 }
 
+func (ec *executionContext) unmarshalInputNotificationOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "CREATED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNNotificationOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalNotificationOrder unmarshals raw into the NotificationOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalNotificationOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "NotificationOrder", raw, &out)
+	return out, err
+}
+
 func (ec *executionContext) unmarshalInputPipelineDefinitionFilter(ctx context.Context, obj any) (PipelineDefinitionFilter, error) {
 	var it PipelineDefinitionFilter
 	if obj == nil {
@@ -27982,6 +28325,62 @@ func (ec *executionContext) unmarshalInputPipelineDefinitionFilter(ctx context.C
 func UnmarshalPipelineDefinitionFilter(ctx context.Context, raw any) (PipelineDefinitionFilter, error) {
 	var out PipelineDefinitionFilter
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "PipelineDefinitionFilter", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputPipelineDefinitionOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "UPDATED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNPipelineDefinitionOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPipelineDefinitionOrder unmarshals raw into the PipelineDefinitionOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPipelineDefinitionOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PipelineDefinitionOrder", raw, &out)
 	return out, err
 }
 
@@ -28094,6 +28493,62 @@ func (ec *executionContext) unmarshalInputPipelineRunFilter(ctx context.Context,
 func UnmarshalPipelineRunFilter(ctx context.Context, raw any) (PipelineRunFilter, error) {
 	var out PipelineRunFilter
 	err := graphql.UnmarshalNamedInputFromContext(ctx, "PipelineRunFilter", raw, &out)
+	return out, err
+}
+
+func (ec *executionContext) unmarshalInputPipelineRunOrder(ctx context.Context, obj any) (Order, error) {
+	var it Order
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["field"]; !present {
+		asMap["field"] = "CREATED_AT"
+	}
+	if _, present := asMap["direction"]; !present {
+		asMap["direction"] = "DESC"
+	}
+
+	fieldsInOrder := [...]string{"field", "direction"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "field":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("field"))
+			data, err := ec.unmarshalNPipelineRunOrderField2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Field = data
+		case "direction":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("direction"))
+			data, err := ec.unmarshalNOrderDirection2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Direction = data
+		}
+	}
+	return it, nil
+}
+
+// UnmarshalPipelineRunOrder unmarshals raw into the PipelineRunOrder input type, using the
+// unmarshaler bound to ctx's request. Call it from a resolver to decode an input
+// object that was not passed as a field argument.
+//
+// ctx must come from a gqlgen request; outside one there is no unmarshaler to use
+// and the returned error says so.
+func UnmarshalPipelineRunOrder(ctx context.Context, raw any) (Order, error) {
+	var out Order
+	err := graphql.UnmarshalNamedInputFromContext(ctx, "PipelineRunOrder", raw, &out)
 	return out, err
 }
 
@@ -35628,6 +36083,20 @@ func (ec *executionContext) marshalNAlertEdge2ᚖpenstockᚋgraphᚐEdge(ctx con
 	return ec._AlertEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNAlertOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNAlertOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "AlertOrderField!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNAlertStatus2string(ctx context.Context, v any) (string, error) {
 	res, err := UnmarshalLowerCase(v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -36025,6 +36494,20 @@ func (ec *executionContext) marshalNDecisionEdge2ᚖpenstockᚋgraphᚐEdge(ctx 
 	return ec._DecisionEdge(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNDecisionOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNDecisionOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "DecisionOrderField!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNDecisionOutcome2penstockᚋdbᚐDecisionOutcome(ctx context.Context, v any) (db.DecisionOutcome, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNDecisionOutcome2penstockᚋdbᚐDecisionOutcome[tmp]
@@ -36116,6 +36599,20 @@ func (ec *executionContext) marshalNDeliveryEdge2ᚖpenstockᚋgraphᚐEdge(ctx 
 		return graphql.Null
 	}
 	return ec._DeliveryEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNDeliveryOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNDeliveryOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "DeliveryOrderField!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNDeliveryStatus2string(ctx context.Context, v any) (string, error) {
@@ -36373,6 +36870,20 @@ func (ec *executionContext) marshalNIncidentEdge2ᚖpenstockᚋgraphᚐEdge(ctx 
 		return graphql.Null
 	}
 	return ec._IncidentEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNIncidentOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNIncidentOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "IncidentOrderField!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNIncidentStatus2penstockᚋdbᚐIncidentStatus(ctx context.Context, v any) (db.IncidentStatus, error) {
@@ -36677,6 +37188,20 @@ var (
 	}
 )
 
+func (ec *executionContext) unmarshalNNotificationOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNNotificationOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "NotificationOrderField!")
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNNotificationOutcome2penstockᚋdbᚐAttemptOutcome(ctx context.Context, v any) (db.AttemptOutcome, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := unmarshalNNotificationOutcome2penstockᚋdbᚐAttemptOutcome[tmp]
@@ -36738,6 +37263,20 @@ var (
 		db.NotificationCancelled: "CANCELLED",
 	}
 )
+
+func (ec *executionContext) unmarshalNOrderDirection2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNOrderDirection2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "OrderDirection!")
+	}
+	return res
+}
 
 func (ec *executionContext) marshalNPageInfo2ᚖpenstockᚋgraphᚐPageInfo(ctx context.Context, sel ast.SelectionSet, v *PageInfo) graphql.Marshaler {
 	if v == nil {
@@ -36823,6 +37362,20 @@ func (ec *executionContext) marshalNPipelineDefinitionEdge2ᚖpenstockᚋgraph�
 		return graphql.Null
 	}
 	return ec._PipelineDefinitionEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPipelineDefinitionOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPipelineDefinitionOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "PipelineDefinitionOrderField!")
+	}
+	return res
 }
 
 func (ec *executionContext) marshalNPipelineDefinitionVersion2ᚕᚖpenstockᚋdbᚐPipelineDefinitionVersionᚄ(ctx context.Context, sel ast.SelectionSet, v []*db.PipelineDefinitionVersion) graphql.Marshaler {
@@ -36919,6 +37472,20 @@ func (ec *executionContext) marshalNPipelineRunEdge2ᚖpenstockᚋgraphᚐEdge(c
 		return graphql.Null
 	}
 	return ec._PipelineRunEdge(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalNPipelineRunOrderField2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalString(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNPipelineRunOrderField2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalString(v)
+	if res == graphql.Null {
+		graphql.AddInvalidNullFromMarshaler(ctx, "PipelineRunOrderField!")
+	}
+	return res
 }
 
 func (ec *executionContext) unmarshalNProgressStatus2string(ctx context.Context, v any) (string, error) {
@@ -37812,6 +38379,14 @@ func (ec *executionContext) unmarshalOAlertFilter2ᚖpenstockᚋgraphᚐAlertFil
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalOAlertOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputAlertOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalOAlertStatus2ᚖstring(ctx context.Context, v any) (*string, error) {
 	if v == nil {
 		return nil, nil
@@ -38075,6 +38650,14 @@ func (ec *executionContext) unmarshalODecisionFilter2ᚖpenstockᚋgraphᚐDecis
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalODecisionOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputDecisionOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalODecisionOutcome2ᚖpenstockᚋdbᚐDecisionOutcome(ctx context.Context, v any) (*db.DecisionOutcome, error) {
 	if v == nil {
 		return nil, nil
@@ -38149,6 +38732,14 @@ func (ec *executionContext) unmarshalODeliveryFilter2ᚖpenstockᚋgraphᚐDeliv
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputDeliveryFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalODeliveryOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputDeliveryOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -38267,6 +38858,14 @@ func (ec *executionContext) unmarshalOIncidentFilter2ᚖpenstockᚋgraphᚐIncid
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputIncidentFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOIncidentOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputIncidentOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
@@ -38496,6 +39095,14 @@ func (ec *executionContext) unmarshalONotificationFilter2ᚖpenstockᚋgraphᚐN
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalONotificationOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputNotificationOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalONotificationStatus2ᚕpenstockᚋdbᚐNotificationStatusᚄ(ctx context.Context, v any) ([]db.NotificationStatus, error) {
 	if v == nil {
 		return nil, nil
@@ -38561,6 +39168,14 @@ func (ec *executionContext) unmarshalOPipelineDefinitionFilter2ᚖpenstockᚋgra
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalOPipelineDefinitionOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPipelineDefinitionOrder(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalOPipelineDefinitionVersionConnection2ᚖpenstockᚋgraphᚐConnection(ctx context.Context, sel ast.SelectionSet, v *Connection[db.PipelineDefinitionVersion]) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
@@ -38606,6 +39221,14 @@ func (ec *executionContext) unmarshalOPipelineRunFilter2ᚖpenstockᚋgraphᚐPi
 		return nil, nil
 	}
 	res, err := ec.unmarshalInputPipelineRunFilter(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) unmarshalOPipelineRunOrder2ᚖpenstockᚋgraphᚐOrder(ctx context.Context, v any) (*Order, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputPipelineRunOrder(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 

@@ -97,10 +97,10 @@ func (r *queryResolver) Incident(ctx context.Context, id string) (*db.Incident, 
 	return orNil(r.store.Incident(ctx, incidentNode.key(id)))
 }
 
-func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter) (*Connection[db.Incident], error) {
+func (r *queryResolver) Incidents(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *IncidentFilter, orderBy *Order) (*Connection[db.Incident], error) {
 	f := incidentFilter(filter)
 	var err error
-	if f.Page, err = r.page(incidentList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(incidentList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	cursor, err := listCursor(ctx)
@@ -118,7 +118,7 @@ func (r *queryResolver) Alert(ctx context.Context, id string) (*db.Alert, error)
 	return orNil(r.store.Alert(ctx, alertNode.key(id)))
 }
 
-func (r *queryResolver) Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter) (*Connection[db.Alert], error) {
+func (r *queryResolver) Alerts(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *AlertFilter, orderBy *Order) (*Connection[db.Alert], error) {
 	var f db.AlertFilter
 	if filter != nil {
 		f = db.AlertFilter{
@@ -126,7 +126,7 @@ func (r *queryResolver) Alerts(ctx context.Context, first *int32, after *string,
 			Source: given(filter.Source), Search: given(filter.Search),
 		}
 	}
-	return r.alerts(ctx, f, first, after, last, before)
+	return r.alerts(ctx, f, first, after, last, before, orderBy)
 }
 
 func (r *Resolver) Alert() AlertResolver { return &alertResolver{r} }

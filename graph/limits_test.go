@@ -283,7 +283,7 @@ func TestParseLimits(t *testing.T) {
 	if l = l.withDefaults(); err != nil || l.Depth != 20 || l.Time != 10*time.Second || l.Body != 1000 || l.Tokens != 2_000 || l.Sockets != 20 {
 		t.Errorf("%+v, %v", l, err)
 	}
-	for _, text := range []string{"deep=1", "depth", "depth=0", "depth=-1", "depth=1e3", "time=10", "time=-1s"} {
+	for _, text := range []string{"deep=1", "depth", "depth=0", "depth=-1", "depth=1e3", "time=10", "time=-1s", "depth=3,depth=4", "page=5000", "budget=10"} {
 		if _, err := ParseLimits(text); err == nil {
 			t.Errorf("%q was taken", text)
 		}

@@ -64,7 +64,7 @@ type AddIncidentNotePayload struct {
 // Which alerts to list. All that is given must hold.
 // `search`, `source`, `severity` and the status RESOLVED no index serves without `incidentId`: with them a page looks through 10,000 alerts
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
-// `totalCount` counts among the newest 10,000.
+// `totalCount` counts among the first 10,000 of the list, in its order.
 type AlertFilter struct {
 	// In this state.
 	Status graphql.Omittable[*string] `json:"status,omitempty"`
@@ -311,7 +311,7 @@ type DeleteSourcePayload struct {
 // Which deliveries to list. All that is given must hold.
 // `source`, `definition` and `status` no index serves without `traceId`: with them a page looks through 10,000 deliveries
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
-// `totalCount` counts among the newest 10,000.
+// `totalCount` counts among the first 10,000 of the list, in its order.
 type DeliveryFilter struct {
 	// Read as this source.
 	Source graphql.Omittable[*string] `json:"source,omitempty"`
@@ -460,7 +460,7 @@ type ExecutePipelineDefinitionPayload struct {
 // Which incidents to list. All that is given must hold.
 // `search`, `alertName` and, without one `status`, `severity` no index serves: with them a page looks through 10,000 incidents of those that `host` or one `status` leave
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
-// `totalCount` counts among the newest 10,000.
+// `totalCount` counts among the first 10,000 of the list, in its order.
 type IncidentFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.IncidentStatus] `json:"status,omitempty"`
@@ -499,7 +499,7 @@ type PipelineDefinitionFilter struct {
 // Which runs to list. All that is given must hold.
 // `search` for words, `source`, `environment` and `trigger` no index serves without `traceId` or `incidentId`: with them a page looks through 10,000 runs of those that the other filters leave
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
-// `totalCount` counts among the newest 10,000.
+// `totalCount` counts among the first 10,000 of the list, in its order.
 type PipelineRunFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.RunStatus] `json:"status,omitempty"`

@@ -14,9 +14,9 @@ func (r *Resolver) notification(ctx context.Context, id string) (*db.Notificatio
 	return m, err
 }
 
-func (r *Resolver) notifications(ctx context.Context, f db.NotificationFilter, first *int32, after *string, last *int32, before *string) (*Connection[db.NotificationMessage], error) {
+func (r *Resolver) notifications(ctx context.Context, f db.NotificationFilter, first *int32, after *string, last *int32, before *string, orderBy *Order) (*Connection[db.NotificationMessage], error) {
 	var err error
-	if f.Page, err = r.page(notificationList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(notificationList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	c, err := r.store.Notifications(ctx, f)

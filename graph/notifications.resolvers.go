@@ -88,14 +88,14 @@ func (r *queryResolver) Notification(ctx context.Context, id string) (*db.Notifi
 	return orNil(r.notification(ctx, notificationNode.key(id)))
 }
 
-func (r *queryResolver) Notifications(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *NotificationFilter) (*Connection[db.NotificationMessage], error) {
+func (r *queryResolver) Notifications(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *NotificationFilter, orderBy *Order) (*Connection[db.NotificationMessage], error) {
 	var f db.NotificationFilter
 	if filter != nil {
 		f = db.NotificationFilter{
 			Status: filter.Status.Value(), Channel: given(filter.Channel), RunID: given(filter.RunID), IncidentID: incidentNode.key(given(filter.IncidentID)),
 		}
 	}
-	return r.notifications(ctx, f, first, after, last, before)
+	return r.notifications(ctx, f, first, after, last, before, orderBy)
 }
 
 func (r *Resolver) ChannelHealth() ChannelHealthResolver { return &channelHealthResolver{r} }

@@ -65,7 +65,7 @@ func (p *pages[T]) load(ctx context.Context, id string, first int) (db.Connectio
 
 // below returns a page of the list below a parent; one is how it is read if it cannot be loaded with others.
 func (p *pages[T]) below(ctx context.Context, r *Resolver, l list, parent string, first *int32, after *string, last *int32, before *string, one func(db.Page) (db.Connection[T], error)) (*Connection[T], error) {
-	page, err := r.page(l, first, after, last, before)
+	page, err := r.page(l, first, after, last, before, nil)
 	if err != nil {
 		return nil, err
 	}

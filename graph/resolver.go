@@ -68,9 +68,9 @@ func pointers[T any](list []T) []*T {
 	return out
 }
 
-func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after *string, last *int32, before *string) (*RunConnection, error) {
+func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after *string, last *int32, before *string, orderBy *Order) (*RunConnection, error) {
 	var err error
-	if f.Page, err = r.page(runList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(runList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	cursor, err := listCursor(ctx)
@@ -108,9 +108,9 @@ func (r *Resolver) runsBelow(ctx context.Context, p *pages[db.Run], parent strin
 	return c, nil
 }
 
-func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, after *string, last *int32, before *string) (*AlertConnection, error) {
+func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, after *string, last *int32, before *string, orderBy *Order) (*AlertConnection, error) {
 	var err error
-	if f.Page, err = r.page(alertList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(alertList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	if f.IncidentID == "" {
@@ -120,9 +120,9 @@ func (r *Resolver) alerts(ctx context.Context, f db.AlertFilter, first *int32, a
 	return connect(alertList, f.Page, announceAlerts(ctx, c), func(ctx context.Context) (int, error) { return r.store.CountAlerts(ctx, f) }), err
 }
 
-func (r *Resolver) decisions(ctx context.Context, f db.DecisionFilter, first *int32, after *string, last *int32, before *string) (*DecisionConnection, error) {
+func (r *Resolver) decisions(ctx context.Context, f db.DecisionFilter, first *int32, after *string, last *int32, before *string, orderBy *Order) (*DecisionConnection, error) {
 	var err error
-	if f.Page, err = r.page(decisionList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(decisionList, first, after, last, before, orderBy); err != nil {
 		return nil, err
 	}
 	c, err := r.store.Decisions(ctx, f)

@@ -155,7 +155,7 @@ func (r *queryResolver) Run(ctx context.Context, runID string) (*db.Run, error) 
 	return orNil(r.store.Run(ctx, runID))
 }
 
-func (r *queryResolver) Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter) (*Connection[db.Run], error) {
+func (r *queryResolver) Runs(ctx context.Context, first *int32, after *string, last *int32, before *string, filter *PipelineRunFilter, orderBy *Order) (*Connection[db.Run], error) {
 	f := runFilter(filter)
 	if f.DefinitionName != "" {
 		ids, err := r.store.DefinitionIDs(ctx, f.DefinitionName)
@@ -166,7 +166,7 @@ func (r *queryResolver) Runs(ctx context.Context, first *int32, after *string, l
 			f.DefinitionID, f.DefinitionName = ids[0], ""
 		}
 	}
-	return r.runs(ctx, f, first, after, last, before)
+	return r.runs(ctx, f, first, after, last, before, orderBy)
 }
 
 func (r *stageExecutionResolver) ID(ctx context.Context, obj *db.StageExecution) (string, error) {

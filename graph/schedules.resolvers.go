@@ -21,7 +21,7 @@ func (r *pipelineDefinitionResolver) Schedules(ctx context.Context, obj *db.Pipe
 func (r *queryResolver) Schedules(ctx context.Context, first *int32, after *string, last *int32, before *string, definition *string) (*Connection[db.Schedule], error) {
 	var f db.ScheduleFilter
 	var err error
-	if f.Page, err = r.page(scheduleList, first, after, last, before); err != nil {
+	if f.Page, err = r.page(scheduleList, first, after, last, before, nil); err != nil {
 		return nil, err
 	}
 	if definition != nil {

@@ -105,6 +105,7 @@ func AllLimits() []Limit { return new(Limits).table() }
 // ParseLimits reads "depth=20,time=10s". What is not named has its default.
 func ParseLimits(text string) (Limits, error) {
 	var l Limits
+	given := map[string]bool{}
 	for pair := range strings.SplitSeq(text, ",") {
 		if pair = strings.TrimSpace(pair); pair == "" {
 			continue
@@ -118,6 +119,10 @@ func ParseLimits(text string) (Limits, error) {
 				continue
 			}
 			known = true
+			if given[limit.Name] {
+				return l, fmt.Errorf("%s is given twice", limit.Name)
+			}
+			given[limit.Name] = true
 			if err := limit.set(strings.TrimSpace(value)); err != nil {
 				return l, fmt.Errorf("%s: %w", limit.Name, err)
 			}
@@ -125,6 +130,12 @@ func ParseLimits(text string) (Limits, error) {
 		if !known {
 			return l, fmt.Errorf("there is no limit %q; available: %s", name, strings.Join(names, ", "))
 		}
+	}
+	switch full := l.withDefaults(); {
+	case l.Page > full.Page:
+		return l, fmt.Errorf("page: %d is more than %d, the most that a list gives at once", l.Page, full.Page)
+	case given["budget"] && l.Budget < full.Complexity:
+		return l, fmt.Errorf("budget: %d is less than the limit complexity, %d: what is allowed could never be paid for", l.Budget, full.Complexity)
 	}
 	return l, nil
 }

@@ -53,7 +53,7 @@ func (r *queryResolver) Source(ctx context.Context, name string) (*db.Source, er
 }
 
 func (r *queryResolver) Sources(ctx context.Context, first *int32, after *string, last *int32, before *string) (*Connection[db.Source], error) {
-	p, err := r.page(sourceList, first, after, last, before)
+	p, err := r.page(sourceList, first, after, last, before, nil)
 	if err != nil {
 		return nil, err
 	}

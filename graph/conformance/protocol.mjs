@@ -105,7 +105,7 @@ await check('a request error gives error with a list, and nothing after it', asy
 });
 await check('an error of a field is part of next', async () => {
   const s = await ready();
-  s.send(subscribe('f', '{ __typename runs(first: -1) { totalCount } }'));
+  s.send(subscribe('f', '{ __typename runs(after: "x") { totalCount } }'));
   const m = await s.want({ id: 'f', type: 'next' });
   assert.equal(m.payload.errors[0].extensions.code, 'BAD_USER_INPUT');
   await s.want({ id: 'f', type: 'complete' });
