@@ -75,7 +75,7 @@ func (a *app) demo(ctx context.Context, public net.Listener, delivered *inbox, o
 	go func() { done <- a.run(serving, srv) }()
 	err = a.ready(ctx, done)
 	if err == nil {
-		err = a.tell(ctx, token, delivered, out)
+		err = a.tell(ctx, token, delivered, once, out)
 	}
 	if err == nil && !once {
 		err = a.invite(ctx, token, out)
@@ -114,7 +114,7 @@ func (a *app) prepareDemo(ctx context.Context) (token string, err error) {
 }
 
 // tell posts the alert over HTTP and prints what happens to it.
-func (a *app) tell(ctx context.Context, token string, delivered *inbox, out io.Writer) error {
+func (a *app) tell(ctx context.Context, token string, delivered *inbox, once bool, out io.Writer) error {
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(out, format+"\n", args...) }
 	alert, err := shipped.ReadFile("examples/demo-alert.json")
 	if err != nil {
@@ -143,7 +143,9 @@ func (a *app) tell(ctx context.Context, token string, delivered *inbox, out io.W
 	if result.Status != db.RunCompleted {
 		return fmt.Errorf("the run ended %s, not completed", result.Status)
 	}
-	say("\nThe run in the browser: %s/admin/runs/%s", base, result.RunID)
+	if !once { // then there is no server any more
+		say("\nThe run in the browser: %s/admin/runs/%s", base, result.RunID)
+	}
 	return nil
 }
 

@@ -32,9 +32,13 @@ type compiled struct {
 	plans   map[string]*plan // by version id
 	names   *briefly[named]  // by definition name
 	drivers *briefly[built]  // by channel name
+	routing *routing
+}
 
-	routing     []*route
-	routedUntil time.Time
+// routing is who is asked about alerts, for [namesFor].
+type routing struct {
+	routes []*route
+	until  time.Time
 }
 
 // named is a definition as webhooks look it up, for a moment: another process may change it.
@@ -48,8 +52,8 @@ type named struct {
 func (c *compiled) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.plans, c.routing, c.routedUntil = map[string]*plan{}, nil, time.Time{}
-	// New ones, so that a look-up that is under way changes nothing.
+	// New ones, so that what is being looked up or compiled changes nothing.
+	c.plans, c.routing = map[string]*plan{}, &routing{}
 	c.names = &briefly[named]{found: map[string]found[named]{}}
 	c.drivers = &briefly[built]{found: map[string]found[built]{}}
 }
@@ -168,6 +172,9 @@ func (c *compiled) version(ctx context.Context, e *Engine, id string) (*plan, er
 
 // compile validates a version against what exists now and builds its nodes.
 func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineDefinitionVersion) (*plan, error) {
+	c.mu.Lock()
+	plans := c.plans
+	c.mu.Unlock()
 	catalog, err := e.Catalog(ctx)
 	if err != nil {
 		return nil, err
@@ -179,7 +186,7 @@ func (c *compiled) compile(ctx context.Context, e *Engine, version *db.PipelineD
 	}
 	p.versionID = version.ID
 	c.mu.Lock()
-	c.plans[version.ID] = p
+	plans[version.ID] = p
 	c.mu.Unlock()
 	return p, nil
 }

@@ -26,12 +26,13 @@ type route struct {
 // another process changed is seen within [namesFor].
 func (c *compiled) routes(ctx context.Context, e *Engine) ([]*route, error) {
 	c.mu.Lock()
-	known, until := c.routing, c.routedUntil
+	kept := c.routing
+	known := *kept
 	c.mu.Unlock()
-	if time.Now().Before(until) {
-		return known, nil
+	if time.Now().Before(known.until) {
+		return known.routes, nil
 	}
-	until = time.Now().Add(namesFor)
+	until := time.Now().Add(namesFor)
 	defs, err := e.store.ActiveDefinitions(ctx)
 	if err != nil {
 		return nil, err
@@ -61,7 +62,7 @@ func (c *compiled) routes(ctx context.Context, e *Engine) ([]*route, error) {
 	}
 	slices.SortFunc(routes, func(a, b *route) int { return definition.CompareRoutes(a.Route, b.Route) })
 	c.mu.Lock()
-	c.routing, c.routedUntil = routes, until
+	*kept = routing{routes, until}
 	c.mu.Unlock()
 	return routes, nil
 }

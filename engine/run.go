@@ -26,15 +26,16 @@ type progress struct {
 	data *runData
 	dry  *dryRun // nil for a run that is real
 
-	mu      sync.Mutex // guards seq, last and queued: events are numbered in the order they are queued
-	seq     int64
-	last    *db.Commit
-	queued  *db.RunWrite // noted and not yet handed to the store
-	lost    error        // first write that failed: we no longer own the run
+	mu     sync.Mutex // guards seq, last and queued: events are numbered in the order they are queued
+	seq    int64
+	last   *db.Commit
+	queued *db.RunWrite // noted and not yet handed to the store
+	lost   error        // first write that failed: we no longer own the run
 
-	interrupt context.CancelCauseFunc // ends what is running; nil before the work has begun
-	started bool         // the run's status running was queued
-	once    func()       // gives the delivery's room back, may be nil
+	interrupt context.CancelCauseFunc // ends what is running, nil before the work has begun; guarded by mu
+
+	started bool   // the run's status running was queued
+	once    func() // gives the delivery's room back, may be nil
 	results map[string]*nodeState
 	gated   int      // nodes that wait for their channel
 	order   int      // how many messages have asked for their channel

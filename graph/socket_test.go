@@ -151,18 +151,18 @@ func TestSocketRules(t *testing.T) {
 		send string
 		code websocket.StatusCode
 	}{
-		"not JSON":                     {`{"type":`, closeInvalid},
-		"not an object":                {`[]`, closeInvalid},
-		"no type":                      {`{"id":"1"}`, closeInvalid},
-		"unknown type":                 {`{"type":"start","id":"1"}`, closeInvalid},
-		"a server's message":           {`{"type":"next","id":"1","payload":{}}`, closeInvalid},
-		"subscribe without id":         {`{"type":"subscribe","payload":{"query":"{__typename}"}}`, closeInvalid},
-		"subscribe with an empty id":   {`{"type":"subscribe","id":"","payload":{"query":"{__typename}"}}`, closeInvalid},
-		"subscribe without payload":    {`{"type":"subscribe","id":"1"}`, closeInvalid},
-		"payload that is no object":    {`{"type":"subscribe","id":"1","payload":"{__typename}"}`, closeInvalid},
-		"ping with a text payload":     {`{"type":"ping","payload":"x"}`, closeInvalid},
-		"complete without id":          {`{"type":"complete"}`, closeInvalid},
-		"a second connection_init":     {`{"type":"connection_init"}`, closeTooMany},
+		"not JSON":                   {`{"type":`, closeInvalid},
+		"not an object":              {`[]`, closeInvalid},
+		"no type":                    {`{"id":"1"}`, closeInvalid},
+		"unknown type":               {`{"type":"start","id":"1"}`, closeInvalid},
+		"a server's message":         {`{"type":"next","id":"1","payload":{}}`, closeInvalid},
+		"subscribe without id":       {`{"type":"subscribe","payload":{"query":"{__typename}"}}`, closeInvalid},
+		"subscribe with an empty id": {`{"type":"subscribe","id":"","payload":{"query":"{__typename}"}}`, closeInvalid},
+		"subscribe without payload":  {`{"type":"subscribe","id":"1"}`, closeInvalid},
+		"payload that is no object":  {`{"type":"subscribe","id":"1","payload":"{__typename}"}`, closeInvalid},
+		"ping with a text payload":   {`{"type":"ping","payload":"x"}`, closeInvalid},
+		"complete without id":        {`{"type":"complete"}`, closeInvalid},
+		"a second connection_init":   {`{"type":"connection_init"}`, closeTooMany},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := s.connect("read")
