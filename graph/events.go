@@ -41,7 +41,7 @@ type StageStatusChanged struct{ progress }
 func (StageStatusChanged) typeName() string { return "StageStatusChanged" }
 
 // Message is nil where there is nothing to say.
-func (e StageStatusChanged) Message() *string { return orNull(e.RunEvent.Text) }
+func (e StageStatusChanged) Message() *string { return orNull(e.Text) }
 
 // StageOutput: see the schema.
 type StageOutput struct{ progress }

@@ -74,7 +74,6 @@ func follow(ctx context.Context, runID string, from int64, first []RunEvent, eve
 		var end *db.RunEvent // an end is the run's last event, unless the run was retried
 		for ev, err := range events {
 			if err != nil || end != nil && !send(eventOf(end)) {
-				end = nil
 				resync(ctx, out, runID, passed)
 				return
 			}

@@ -81,7 +81,7 @@ func (r *Resolver) runs(ctx context.Context, f db.RunFilter, first *int32, after
 	if f.TraceID == "" && f.IncidentID == "" {
 		r.search(&f.Page, f.Search, f.Source, f.Environment, string(f.Trigger), f.DefinitionName)
 		if f.Version != 0 {
-			f.Page.Within = r.limits.Search
+			f.Within = r.limits.Search
 		}
 	}
 	c, err := r.store.Runs(ctx, f)
