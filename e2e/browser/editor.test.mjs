@@ -381,16 +381,18 @@ test("a graph too large for the screen begins readable; a node is found; the sma
   await page.keyboard.type("ep_40")
   await page.keyboard.press("Enter")
   await page.locator(".inspector h2", { hasText: "step_40" }).waitFor()
-  assert.ok(await seen("step_40"), "what was found is on the screen")
+  await until(() => seen("step_40"), true) // what was found is on the screen
   await page.keyboard.press("ArrowDown") // the graph has the keys again
   await page.locator(".inspector h2", { hasText: "step_41" }).waitFor()
   const map = await page.locator(".minimap svg").boundingBox()
   await page.mouse.click(map.x + map.width / 2, map.y + map.height - 1)
-  assert.ok(await seen("tell") && !await seen("step_40"), "the small picture leads to the end")
+  await until(async () => await seen("tell") && !await seen("step_40"), true) // the small picture leads to the end
   await page.locator(".graph-canvas").focus()
   await page.keyboard.press("1")
-  const all = await node(page, "take").boundingBox(), end = await node(page, "tell").boundingBox()
-  assert.ok(all.y >= canvas.y && end.y + end.height <= canvas.y + canvas.height, "everything is shown")
+  await until(async () => { // everything is shown
+    const all = await node(page, "take").boundingBox(), end = await node(page, "tell").boundingBox()
+    return all.y >= canvas.y && end.y + end.height <= canvas.y + canvas.height
+  }, true)
   await audit(page, "a large graph")
   // Of many nodes one is named, not ticked in a list.
   const next = page.locator(".inspector").getByRole("group", { name: "Next" })
