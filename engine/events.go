@@ -188,7 +188,7 @@ func (e *Engine) lookAfterEvents(ctx context.Context) {
 			for _, id := range runs {
 				if seq, ok := last[id]; ok {
 					e.hub.exists(id, seq)
-				} else if err == nil { // the run was removed
+				} else if err == nil { // it has none yet, or was removed
 					e.hub.exists(id, perhaps)
 				}
 			}

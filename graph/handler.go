@@ -201,10 +201,11 @@ func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.
 		if refused != nil {
 			return operation{}, h.exec.DispatchError(ctx, gqlerror.List{refused})
 		}
-		if asked, _ := r.Extensions["cost"].(bool); !asked {
-			return operation{op, ctx, nil, &shortcut{}}, nil
+		o := operation{OperationContext: op, ctx: ctx, past: &shortcut{}}
+		if asked, _ := r.Extensions["cost"].(bool); asked {
+			o.cost = &cost
 		}
-		return operation{op, ctx, &cost, &shortcut{}}, nil
+		return o, nil
 	case op.Doc != nil && op.Operation == nil && r.OperationName == "":
 		errs = gqlerror.List{coded(errcode.ValidationFailed, "The document has more than one operation: name one in `operationName`.")}
 	case op.Doc != nil && op.Operation == nil:

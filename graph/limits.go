@@ -188,19 +188,19 @@ func (w *shapeWalk) arguments(list ast.ArgumentList) {
 // amounts checks the arguments that say how many items are asked for.
 func (w *shapeWalk) amounts(f *ast.Field) {
 	for _, a := range f.Arguments {
+		if w.outOfRange != nil || !slices.Contains([]string{"first", "last", "count", "ids"}, a.Name) {
+			continue // others may be large documents
+		}
 		value, err := a.Value.Value(w.variables)
-		if err != nil || value == nil || w.outOfRange != nil {
+		if err != nil || value == nil {
 			continue
 		}
-		switch ids, _ := value.([]any); a.Name {
-		case "first", "last", "count":
-			if n, err := graphql.UnmarshalInt64(value); err != nil || n < 1 || n > int64(w.limits.Page) {
-				w.outOfRange = coded(codeBadUserInput, "`%s` must be from 1 to %d.", a.Name, w.limits.Page)
-			}
-		case "ids":
-			if len(ids) > w.limits.IDs {
+		if a.Name == "ids" {
+			if ids, _ := value.([]any); len(ids) > w.limits.IDs {
 				w.outOfRange = coded(codeBadUserInput, "Ask for at most %d ids at once.", w.limits.IDs)
 			}
+		} else if n, err := graphql.UnmarshalInt64(value); err != nil || n < 1 || n > int64(w.limits.Page) {
+			w.outOfRange = coded(codeBadUserInput, "`%s` must be from 1 to %d.", a.Name, w.limits.Page)
 		}
 		if w.outOfRange != nil {
 			w.outOfRange.Err = errTooMuch

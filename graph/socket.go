@@ -287,11 +287,7 @@ func (s *socket) send(m message) bool { return s.write(encode(m)) }
 
 // write sends a message, or holds it if more follows.
 func (s *socket) write(text []byte) bool {
-	err := s.conn.Write(context.Background(), websocket.MessageText, text)
-	if err != nil {
-		_ = s.conn.CloseNow()
-	}
-	return err == nil
+	return s.conn.Write(context.Background(), websocket.MessageText, text) == nil
 }
 
 // close ends the socket with a code; it returns false for the read loop.
