@@ -19,12 +19,12 @@ const (
 )
 
 // onlyWaits reports whether nothing is to be done for the run for a while, and notes how it rests. Nothing of it
-// is running.
-func (p *progress) onlyWaits() bool {
-	if p.dry != nil {
+// is running, and wake is when the first of its nodes goes on.
+func (p *progress) onlyWaits(wake time.Time) bool {
+	now := time.Now()
+	if p.dry != nil || !wake.After(now) {
 		return false
 	}
-	now := time.Now()
 	soon := now.Add(p.e.o.RestAfter)
 	rest := db.Rest{Until: now.Add(longestTurn)}
 	for _, st := range p.results {

@@ -208,6 +208,30 @@ func TestParentsRest(t *testing.T) {
 				t.Errorf("the run below is %s", r.Status)
 			}
 		})
+		t.Run("to its end, also when another branch fails meanwhile", func(t *testing.T) {
+			letGo, fail := s.hold("slow"), make(chan struct{})
+			s.script.on("fails", func(context.Context, engine.Input) (engine.Output, error) {
+				<-fail
+				return engine.Output{}, fault.New(fault.Unprocessable, "no")
+			})
+			s.define("slow", `[{"id":"slow","type":"step"}]`)
+			s.define("above_slow", `[{"id":"sub","type":"pipeline","config":{"definition":"slow"},"next":"end"},{"id":"fails","type":"step","next":"end"},{"id":"end","type":"step"}]`)
+			id := s.execute("above_slow")
+			eventually(t, "both branches are at work", func() bool {
+				r, err := s.Result(t.Context(), id)
+				return err == nil && r.NodeResults["fails"].Status == db.StageRunning && s.script.count("slow") == 1
+			})
+			close(fail)
+			s.rests(id)
+			letGo()
+			if got := s.statuses(s.wait(id)); got != "failed: end=skipped fails=failed sub=succeeded" {
+				t.Error(got)
+			}
+			stages, err := store.Stages(t.Context(), id)
+			if err != nil || len(stages) != 3 {
+				t.Errorf("%+v, %v", stages, err)
+			}
+		})
 		t.Run("whether the other ends before, while or after it goes to rest", func(t *testing.T) {
 			s.script.on("short", func(_ context.Context, in engine.Input) (engine.Output, error) {
 				time.Sleep(time.Duration(in.Payload.(map[string]any)["i"].(int64)) * 200 * time.Microsecond)
@@ -225,7 +249,8 @@ func TestParentsRest(t *testing.T) {
 			}
 			for _, id := range ids {
 				if r := s.wait(id); r.Status != db.RunCompleted || r.NodeResults["sub"].Attempt != 1 {
-					t.Errorf("%s after attempt %d", r.Status, r.NodeResults["sub"].Attempt)
+					stages, err := store.Stages(t.Context(), id)
+					t.Errorf("%s after attempt %d: %+v, %v", r.Status, r.NodeResults["sub"].Attempt, stages, err)
 				}
 			}
 		})

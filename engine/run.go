@@ -102,7 +102,7 @@ func (e *Engine) work(ctx context.Context, p *progress) (status db.RunStatus) {
 		if running == 0 && !waiting {
 			break
 		}
-		if running == 0 && p.onlyWaits() {
+		if running == 0 && p.onlyWaits(wake) {
 			return p.run.Status
 		}
 		var timer <-chan time.Time
@@ -162,15 +162,16 @@ func (p *progress) launch(ctx context.Context, outcomes chan<- outcome, stages *
 			continue
 		}
 		notifier := p.plan.notifiers[node.ID]
-		sending := notifier != nil && (st.begun || st.pass != nil || !st.asking.IsZero()) // is tried to its end, whatever else fails
-		if p.failure != "" && st.begun && !st.rescue && !sending {
+		sending := notifier != nil && (st.begun || st.pass != nil || !st.asking.IsZero())
+		toItsEnd := st.rescue || sending || !st.since.IsZero() // whatever else fails
+		if p.failure != "" && st.begun && !toItsEnd {
 			p.giveUp(node, st)
 			continue
 		}
 		if !ready {
 			continue
 		}
-		if p.failure != "" && !st.rescue && !sending {
+		if p.failure != "" && !toItsEnd {
 			p.skip(node, notStarted+p.failure, false)
 			continue
 		}

@@ -24,9 +24,9 @@ func (p *progress) settle(o outcome) {
 	if errors.Is(o.err, errCancelled) || errors.Is(o.err, errStopping) || errors.Is(o.err, db.ErrFenced) {
 		return // not ours to record: the canceller did, or the next process will run it again
 	}
-	if errors.Is(o.err, errAwaits) { // the attempt goes on
+	if awaits := errors.Is(o.err, errAwaits); awaits || p.plan.types[node.Type].Waits && db.IsDown(o.err) { // the attempt goes on
 		st.attempt--
-		st.since, st.awaits, st.notBefore = p.data.startedAt[node.ID], true, time.Now().Add(p.e.o.RestAfter)
+		st.since, st.awaits, st.notBefore = p.data.startedAt[node.ID], awaits, time.Now().Add(p.e.o.RestAfter)
 		return
 	}
 	now := time.Now().UTC()
