@@ -138,7 +138,7 @@ func (a *app) newServer(public, ops net.Listener) (*server.Server, error) {
 		GraphQL: graph.NewHandler(graph.Options{
 			Store: a.store, Engine: a.engine, Log: a.log, PublicURL: a.settings.publicURL,
 			Sources: a.options.Sources, Notify: a.options.Notify, AI: a.options.AI,
-			Auth: a.auth, Authenticate: a.auth.Confirm, Limits: a.settings.graphql,
+			Auth: a.auth, Authenticate: a.auth.Confirm, Limits: a.settings.graphql, Documents: a.settings.documents,
 		}),
 	})
 }

@@ -38,6 +38,7 @@ type settings struct {
 	retain            engine.Retention
 	heartbeat         engine.Heartbeat
 	graphql           graph.Limits
+	documents         graph.Documents
 	logLevel          slog.Level
 }
 
@@ -93,6 +94,7 @@ func serveFlags() []cli.Flag {
 		text("retain-max-runs", "PENSTOCK_RETAIN_MAX_RUNS", "the oldest ended runs beyond this number are deleted whatever their age; 0: no bound", "0", keepingFlags),
 		text("retain-max-bytes", "PENSTOCK_RETAIN_MAX_BYTES", "SQLite: the oldest ended runs are deleted while the file holds more than this: 500MB, 20GB; 0: no bound", "0", keepingFlags),
 		text("graphql-limits", "PENSTOCK_GRAPHQL_LIMITS", "what one GraphQL caller may ask for, where it differs from the documented defaults: depth=20,time=10s", "", generalFlags),
+		text("graphql-documents", "PENSTOCK_GRAPHQL_DOCUMENTS", "folder with the only GraphQL documents that are executed: files *.graphql, or *.json as GraphQL tools write them (default: any document is)", "", generalFlags),
 		text("bootstrap-token", "PENSTOCK_BOOTSTRAP_TOKEN", "becomes an admin API token at the first start on an empty store (at least 8 characters; better 32)", "", databaseFlags),
 	}, storeFlags()...)
 }
@@ -150,6 +152,11 @@ func readSettings(c *cli.Command) (settings, error) {
 	var err error
 	if s.graphql, err = graph.ParseLimits(c.String("graphql-limits")); err != nil {
 		problems = append(problems, fmt.Errorf("PENSTOCK_GRAPHQL_LIMITS: %w; for example PENSTOCK_GRAPHQL_LIMITS=depth=20,time=10s", err))
+	}
+	if folder := c.String("graphql-documents"); folder != "" {
+		if s.documents, err = graph.ReadDocuments(folder); err != nil {
+			problems = append(problems, fmt.Errorf("PENSTOCK_GRAPHQL_DOCUMENTS: %w", err))
+		}
 	}
 	if text := c.String("workers"); text != "" {
 		n, err := strconv.Atoi(text)

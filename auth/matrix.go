@@ -145,6 +145,7 @@ var matrix = map[string]Scope{
 	"Mutation.createUser":        Admin,
 	"Mutation.setUserRole":       Admin,
 	"Mutation.resetUserPassword": Admin,
+	"Mutation.changePassword":    Authenticated,
 	"Mutation.disableUser":       Admin,
 	"Mutation.enableUser":        Admin,
 
@@ -156,6 +157,7 @@ var matrix = map[string]Scope{
 	"PipelineRun.incident":        Read,
 	"PipelineRun.parentRun":       Read,
 	"PipelineRun.delivery":        Read,
+	"PipelineRun.payload":         Read,
 	"Delivery.replayOf":           Read,
 	"Delivery.body":               Read,
 	"Delivery.alerts":             Read,

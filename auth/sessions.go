@@ -41,7 +41,7 @@ var errLogin = fault.New(fault.Unauthorized, "The name or the password is wrong.
 // Login checks name and password and starts a session in a new cookie. A session that the request
 // already had ends. An unknown name takes as long as a wrong password.
 func (s *Service) Login(w http.ResponseWriter, r *http.Request, name, password string) error {
-	user, err := s.checkLogin(r, name, password)
+	user, err := s.checkLogin(r.Context(), peerKey(r.RemoteAddr), name, password)
 	if err != nil {
 		return err
 	}
@@ -50,34 +50,37 @@ func (s *Service) Login(w http.ResponseWriter, r *http.Request, name, password s
 
 // ChangePassword gives the user who is signed in another password. All their sessions end; the one that
 // asked goes on in a new cookie.
-func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, old, password string) error {
-	p, _ := From(r.Context())
-	if p.Kind != KindSession {
-		return fault.New(fault.Invalid, "An API token has no password. Sign in to change yours.")
-	}
-	_, err := s.checkLogin(r, p.Name, old)
-	if errors.Is(err, errLogin) {
-		return about("old", fault.New(fault.Invalid, "The present password is wrong."))
-	}
-	if err != nil {
-		return err
-	}
-	user, err := s.SetPassword(r.Context(), p.Name, password)
+func (s *Service) ChangePassword(w http.ResponseWriter, r *http.Request, current, password string) error {
+	user, err := s.SetOwnPassword(r.Context(), current, password)
 	if err != nil {
 		return err
 	}
 	return s.startSession(w, r, *user)
 }
 
-// checkLogin returns the user whose password it is, or [errLogin].
-func (s *Service) checkLogin(r *http.Request, name, password string) (*db.User, error) {
+// SetOwnPassword gives the user who is signed in another password. All their sessions end.
+func (s *Service) SetOwnPassword(ctx context.Context, current, password string) (*db.User, error) {
+	p, _ := From(ctx)
+	if p.Kind != KindSession {
+		return nil, fault.New(fault.Invalid, "An API token has no password. Sign in to change yours.")
+	}
+	_, err := s.checkLogin(ctx, "user "+p.ID, p.Name, current)
+	if errors.Is(err, errLogin) {
+		return nil, about("current_password", fault.New(fault.Invalid, "The present password is wrong."))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.SetPassword(ctx, p.Name, password)
+}
+
+// checkLogin returns the user whose password it is, or [errLogin]. A peer that is wrong too often has to wait.
+func (s *Service) checkLogin(ctx context.Context, peer, name, password string) (*db.User, error) {
 	name = strings.TrimSpace(name)
-	peer := peerKey(r.RemoteAddr)
 	account := strings.ToLower(name) + "\x00" + peer
 	if err := errors.Join(s.wrongLogins.check(account), s.wrongPeers.check(peer)); err != nil {
 		return nil, err
 	}
-	ctx := r.Context()
 	user, err := s.store.UserByName(ctx, name)
 	hash := s.hasher.dummy
 	switch {

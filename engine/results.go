@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"penstock/db"
+	"penstock/fault"
 )
 
 // Result is the run with its nodes, as it is now.
@@ -38,6 +39,26 @@ func (e *Engine) Results(ctx context.Context, runs []db.Run) ([]RunResult, error
 		results[i] = resultOf(&runs[i], stages[runs[i].ID])
 	}
 	return results, nil
+}
+
+// RunWithPayload returns a run and what it works on, as that came: its own payload or the body of its delivery; nil if
+// neither is kept.
+func (e *Engine) RunWithPayload(ctx context.Context, runID string) (run *db.Run, payload []byte, err error) {
+	run, err = e.store.Run(ctx, runID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(run.Payload) > 0 || run.DeliveryID == "" {
+		return run, run.Payload, nil
+	}
+	delivery, err := e.store.Delivery(ctx, run.DeliveryID)
+	switch {
+	case fault.Is(err, fault.NotFound):
+		return run, nil, nil
+	case err != nil:
+		return nil, nil, err
+	}
+	return run, delivery.Body, nil
 }
 
 func resultOf(r *db.Run, stages []db.StageExecution) RunResult {

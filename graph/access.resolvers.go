@@ -73,6 +73,13 @@ func (r *mutationResolver) ResetUserPassword(ctx context.Context, input ResetUse
 	return payload, err
 }
 
+func (r *mutationResolver) ChangePassword(ctx context.Context, input ChangePasswordInput) (*ChangePasswordPayload, error) {
+	user, err := r.accounts.SetOwnPassword(ctx, input.CurrentPassword, input.Password)
+	payload := &ChangePasswordPayload{User: user}
+	payload.UserErrors, err = userErrors(err, "currentPassword")
+	return payload, err
+}
+
 func (r *mutationResolver) DisableUser(ctx context.Context, input DisableUserInput) (*DisableUserPayload, error) {
 	user, err := r.accounts.SetDisabled(ctx, input.Name, true)
 	payload := &DisableUserPayload{User: user}

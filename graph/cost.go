@@ -148,6 +148,7 @@ func costs() ComplexityRoot {
 	}
 	c.Mutation.CreateUser = func(child int, _ CreateUserInput) int { return 400 + child } // a hash made to be slow
 	c.Mutation.ResetUserPassword = func(child int, _ ResetUserPasswordInput) int { return 400 + child }
+	c.Mutation.ChangePassword = func(child int, _ ChangePasswordInput) int { return 800 + child } // two of them
 	c.Query.PipelineDefinitionSchema = func(int) int { return 200 }
 	c.Query.PipelineDefinitionDiff = func(child int, _ string, _, _ *int32) int { return 100 + child }
 	c.Query.Providers = func(child int) int { return 200 + 5*max(child, 1) } // reads every definition
@@ -180,6 +181,7 @@ func costs() ComplexityRoot {
 	c.Delivery.Decisions = func(child int) int { return 1 + 3*max(child, 1) }
 	c.Delivery.Body = func(int) int { return 50 } // up to 1 MiB
 	c.Delivery.Alerts = func(int) int { return 50 }
+	c.PipelineRun.Payload = func(int) int { return 50 }
 	c.PipelineRun.ChildRuns = nested
 	c.PipelineRun.Stages = func(child int) int { return 1 + 3*max(child, 1) }
 	c.PipelineRun.Result = func(int) int { return 5 }

@@ -33,6 +33,7 @@ const (
 	codeAliasLimit      = "ALIAS_LIMIT_EXCEEDED"
 	codeDirectiveLimit  = "DIRECTIVE_LIMIT_EXCEEDED"
 	codeRootFieldLimit  = "ROOT_FIELD_LIMIT_EXCEEDED"
+	codeUnknownDocument = "UNKNOWN_DOCUMENT"
 	codeNeedsStream     = "SUBSCRIPTION_NEEDS_STREAM"
 	codeTimeout         = "TIMEOUT"
 	codeInternal        = "INTERNAL"
@@ -49,9 +50,9 @@ func codeOf(err *gqlerror.Error) string {
 // errTooMuch marks refusals of a request that have no code of their own for a limit.
 var errTooMuch = errors.New("more is asked for than is allowed")
 
-// isLimit reports whether the caller asked for too much: 400 whatever media type was wanted.
+// isLimit reports whether the caller asked for more than is allowed: 400 whatever media type was wanted.
 func isLimit(err *gqlerror.Error) bool {
-	return strings.HasSuffix(codeOf(err), "_LIMIT_EXCEEDED") || errors.Is(err.Err, errTooMuch)
+	return strings.HasSuffix(codeOf(err), "_LIMIT_EXCEEDED") || codeOf(err) == codeUnknownDocument || errors.Is(err.Err, errTooMuch)
 }
 
 // presenter makes what a caller sees of an error. Text of an error that is not marked by package

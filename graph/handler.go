@@ -45,6 +45,7 @@ type Options struct {
 	Authenticate func(*http.Request) (auth.Principal, error)
 
 	Limits    Limits
+	Documents Documents    // nil: callers may write any
 	PublicURL string       // its pages may open sockets, beside those of the same host
 	Log       *slog.Logger // nil: discard
 }
@@ -53,6 +54,7 @@ type Options struct {
 type handler struct {
 	exec         *executor.Executor
 	limits       Limits
+	documents    Documents
 	authenticate func(*http.Request) (auth.Principal, error)
 	authorize    graphql.FieldMiddleware
 	origins      []string
@@ -81,7 +83,7 @@ func newHandler(schema graphql.ExecutableSchema, o Options, fresh func(context.C
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	h := &handler{
-		exec: executor.New(schema), limits: o.Limits.withDefaults(), authenticate: o.Authenticate,
+		exec: executor.New(schema), limits: o.Limits.withDefaults(), documents: o.Documents, authenticate: o.Authenticate,
 		authorize: authorize(auth.Matrix()), log: o.Log,
 	}
 	h.purses = newPurses(h.limits)
@@ -192,6 +194,9 @@ func (o operation) isMutation() bool     { return o.Operation.Operation == ast.M
 // prepare parses and validates. A refused request comes back as the answer to send.
 func (h *handler) prepare(ctx context.Context, r *request) (operation, *graphql.Response) {
 	ctx = context.WithValue(ctx, variablesKey{}, r.variables)
+	if unknown := h.documents.admit(&r.RawParams); unknown != nil {
+		return operation{}, &graphql.Response{Errors: gqlerror.List{unknown}}
+	}
 	op, errs := h.exec.CreateOperationContext(ctx, &r.RawParams)
 	ctx = graphql.WithOperationContext(ctx, op)
 	switch {

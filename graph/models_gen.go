@@ -94,6 +94,22 @@ type CancelRunPayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
+// The present password of the user who is signed in, and the new one.
+type ChangePasswordInput struct {
+	// The password until now.
+	CurrentPassword string `json:"currentPassword"`
+	// Password: at least 12 characters, and none of those that are tried first.
+	Password string `json:"password"`
+}
+
+// Outcome of `changePassword`.
+type ChangePasswordPayload struct {
+	// The user after the change; null if there are user errors.
+	User *db.User `json:"user,omitempty"`
+	// What to correct.
+	UserErrors []*UserError `json:"userErrors"`
+}
+
 // A request that a test sent, and its answer. Secrets are cut out of both.
 type ChannelExchange struct {
 	// The request with its headers and body.
@@ -889,6 +905,8 @@ const (
 	ErrorCodeSubscriptionNeedsStream ErrorCode = "SUBSCRIPTION_NEEDS_STREAM"
 	// The hash of a persisted query is not known: send the query with it.
 	ErrorCodePersistedQueryNotFound ErrorCode = "PERSISTED_QUERY_NOT_FOUND"
+	// The server executes only documents that it was given (PENSTOCK_GRAPHQL_DOCUMENTS), and this is none of them.
+	ErrorCodeUnknownDocument ErrorCode = "UNKNOWN_DOCUMENT"
 	// The operation took too long.
 	ErrorCodeTimeout ErrorCode = "TIMEOUT"
 	// A defect of the server; `extensions.errorId` finds it in the server's log.
@@ -914,13 +932,14 @@ var AllErrorCode = []ErrorCode{
 	ErrorCodeRootFieldLimitExceeded,
 	ErrorCodeSubscriptionNeedsStream,
 	ErrorCodePersistedQueryNotFound,
+	ErrorCodeUnknownDocument,
 	ErrorCodeTimeout,
 	ErrorCodeInternal,
 }
 
 func (e ErrorCode) IsValid() bool {
 	switch e {
-	case ErrorCodeGraphqlParseFailed, ErrorCodeGraphqlValidationFailed, ErrorCodeBadRequest, ErrorCodeBadUserInput, ErrorCodeUnauthenticated, ErrorCodeForbidden, ErrorCodeNotFound, ErrorCodeConflict, ErrorCodeRateLimited, ErrorCodeUnavailable, ErrorCodeTokenLimitExceeded, ErrorCodeComplexityLimitExceeded, ErrorCodeDepthLimitExceeded, ErrorCodeAliasLimitExceeded, ErrorCodeDirectiveLimitExceeded, ErrorCodeRootFieldLimitExceeded, ErrorCodeSubscriptionNeedsStream, ErrorCodePersistedQueryNotFound, ErrorCodeTimeout, ErrorCodeInternal:
+	case ErrorCodeGraphqlParseFailed, ErrorCodeGraphqlValidationFailed, ErrorCodeBadRequest, ErrorCodeBadUserInput, ErrorCodeUnauthenticated, ErrorCodeForbidden, ErrorCodeNotFound, ErrorCodeConflict, ErrorCodeRateLimited, ErrorCodeUnavailable, ErrorCodeTokenLimitExceeded, ErrorCodeComplexityLimitExceeded, ErrorCodeDepthLimitExceeded, ErrorCodeAliasLimitExceeded, ErrorCodeDirectiveLimitExceeded, ErrorCodeRootFieldLimitExceeded, ErrorCodeSubscriptionNeedsStream, ErrorCodePersistedQueryNotFound, ErrorCodeUnknownDocument, ErrorCodeTimeout, ErrorCodeInternal:
 		return true
 	}
 	return false

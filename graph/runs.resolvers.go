@@ -94,6 +94,14 @@ func (r *pipelineRunResolver) ChildRuns(ctx context.Context, obj *db.Run, first 
 	return r.runsBelow(ctx, loadersOf(ctx).childRuns, obj.ID, db.RunFilter{ParentRunID: obj.ID}, first, after, last, before)
 }
 
+func (r *pipelineRunResolver) Payload(ctx context.Context, obj *db.Run) (json.RawMessage, error) {
+	_, payload, err := r.engine.RunWithPayload(ctx, obj.ID)
+	if err != nil || !json.Valid(payload) { // the body of a delivery that came as something else
+		return nil, err
+	}
+	return payload, nil
+}
+
 func (r *pipelineRunResolver) RerunOf(ctx context.Context, obj *db.Run) (*db.Run, error) {
 	if obj.RerunOfRunID == "" {
 		return nil, nil

@@ -231,8 +231,8 @@ func someValue(schema *ast.Schema, t *ast.Type) string {
 	}
 }
 
-// leadingFields are "Type.field" of the fields of a record that lead to another record, or to the raw
-// text of a delivery. The attempts of a run are part of it.
+// leadingFields are "Type.field" of the fields of a record that lead to another record, or to the
+// raw text of a delivery. The attempts of a run are part of it.
 func leadingFields(schema *ast.Schema) []string {
 	records := map[string]bool{}
 	for _, def := range schema.PossibleTypes["Node"] {
@@ -252,7 +252,7 @@ func leadingFields(schema *ast.Schema) []string {
 	var fields []string
 	for _, def := range schema.PossibleTypes["Node"] {
 		for _, f := range def.Fields {
-			raw := def.Name == "Delivery" && (f.Name == "body" || f.Name == "alerts")
+			raw := slices.Contains([]string{"Delivery.body", "Delivery.alerts", "PipelineRun.payload"}, def.Name+"."+f.Name)
 			if raw || leads(f.Type.Name(), map[string]bool{}) {
 				fields = append(fields, def.Name+"."+f.Name)
 			}

@@ -198,6 +198,7 @@ func TestSocketRules(t *testing.T) {
 		}
 		c.wantClosed(closeDuplicate)
 		s.gate("g") <- struct{}{}
+		s.finish(run) // or it might take what is meant for the next
 	})
 	t.Run("ping is answered before and after the acknowledgement", func(t *testing.T) {
 		c, err := s.dial("read")

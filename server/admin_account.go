@@ -30,7 +30,7 @@ func (s *Server) passwordChange(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	err := s.auth.ChangePassword(w, r, r.PostFormValue("old"), r.PostFormValue("password"))
+	err := s.auth.ChangePassword(w, r, r.PostFormValue("current_password"), r.PostFormValue("password"))
 	if err == nil {
 		return s.done(w, r, "/admin/settings/account", "password")
 	}

@@ -321,7 +321,7 @@ func (s *Server) executeForm(w http.ResponseWriter, r *http.Request) error {
 		page.Payload = exampleAlert
 	}
 	if page.From != "" {
-		run, payload, err := s.runWithPayload(r.Context(), page.From)
+		run, payload, err := s.engine.RunWithPayload(r.Context(), page.From)
 		if err != nil {
 			return err
 		}
@@ -362,7 +362,7 @@ func (s *Server) executeRun(w http.ResponseWriter, r *http.Request) error {
 	page := views.ExecutePage{Name: def.Name, Payload: field(r, "payload"), Environment: field(r, "environment"), Key: r.PostFormValue("key"), From: field(r, "from")}
 	var payload json.RawMessage
 	if page.From != "" {
-		_, had, err := s.runWithPayload(r.Context(), page.From)
+		_, had, err := s.engine.RunWithPayload(r.Context(), page.From)
 		if err != nil {
 			return err
 		}

@@ -63,7 +63,7 @@ func TestSignIn(t *testing.T) {
 	change := func(old, fresh string) answer {
 		header := cookies(in)
 		header.Set("Content-Type", "application/x-www-form-urlencoded")
-		return s.do(request{method: http.MethodPost, path: "/admin/settings/password", header: header, body: url.Values{"old": {old}, "password": {fresh}}.Encode()})
+		return s.do(request{method: http.MethodPost, path: "/admin/settings/password", header: header, body: url.Values{"current_password": {old}, "password": {fresh}}.Encode()})
 	}
 	const fresh = "another horse battery"
 	for problem, a := range map[string]answer{"present password is wrong": change("wrong wrong wrong", fresh), "too short": change(password, "short")} {

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -38,7 +37,7 @@ func (s *Server) runRender(w http.ResponseWriter, r *http.Request, code int, nod
 			node = v.stages[i].ID
 		}
 	}
-	payload, err := s.payloadOf(ctx, v.run)
+	_, payload, err := s.engine.RunWithPayload(ctx, v.run.ID)
 	if err != nil {
 		return err
 	}
@@ -95,7 +94,7 @@ func (s *Server) runAgain(w http.ResponseWriter, r *http.Request) error {
 	if err := readForm(w, r); err != nil {
 		return err
 	}
-	old, payload, err := s.runWithPayload(r.Context(), r.PathValue("run_id"))
+	old, payload, err := s.engine.RunWithPayload(r.Context(), r.PathValue("run_id"))
 	if err != nil {
 		return err
 	}
@@ -114,30 +113,6 @@ func (s *Server) runAgain(w http.ResponseWriter, r *http.Request) error {
 		})
 	}
 	return s.done(w, r, views.RunURL(run.ID), "rerun")
-}
-
-// payloadOf is what a run works on: its own payload or the body of its delivery, nil if neither is kept.
-func (s *Server) payloadOf(ctx context.Context, run *db.Run) ([]byte, error) {
-	if len(run.Payload) > 0 || run.DeliveryID == "" {
-		return run.Payload, nil
-	}
-	d, err := s.store.Delivery(ctx, run.DeliveryID)
-	if fault.Is(err, fault.NotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return d.Body, nil
-}
-
-func (s *Server) runWithPayload(ctx context.Context, id string) (*db.Run, []byte, error) {
-	run, err := s.store.Run(ctx, id)
-	if err != nil {
-		return nil, nil, err
-	}
-	payload, err := s.payloadOf(ctx, run)
-	return run, payload, err
 }
 
 // editedPayload is what a person made of the payload that a form showed them, nil if they left it as it was.

@@ -154,11 +154,11 @@ func Account(p AccountPage) templ.Component {
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "\" autocomplete=\"username\" hidden><div class=\"row top\"><div class=\"field grow\"><label for=\"old\">Present password</label> <input class=\"input\" id=\"old\" name=\"old\" type=\"password\" required autocomplete=\"current-password\">")
+				templ_7745c5c3_Err = templruntime.WriteString(templ_7745c5c3_Buffer, 11, "\" autocomplete=\"username\" hidden><div class=\"row top\"><div class=\"field grow\"><label for=\"current_password\">Present password</label> <input class=\"input\" id=\"current_password\" name=\"current_password\" type=\"password\" required autocomplete=\"current-password\">")
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}
-				templ_7745c5c3_Err = problem(p.Problems["old"]).Render(ctx, templ_7745c5c3_Buffer)
+				templ_7745c5c3_Err = problem(p.Problems["current_password"]).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {
 					return templ_7745c5c3_Err
 				}

@@ -214,7 +214,7 @@ func pages() map[string]templ.Component {
 		}}),
 		"source-new":     views.Source(views.SourcePage{Page: frame("settings", "New source"), New: true, CanEdit: true, Problem: hostile, Problems: map[string]string{"name": hostile}}),
 		"source":         views.Source(views.SourcePage{Page: frame("settings", "berlin"), Name: "berlin", Driver: "alertmanager", Description: hostile, State: "silent", SilentSince: at, LastReceivedAt: at, ExpectEvery: "300", Grace: "0", Drivers: []views.Option{{Value: "alertmanager", Label: "Alertmanager"}}, Address: "http://localhost", CanEdit: true}),
-		"account":        views.Account(views.AccountPage{Page: frame("settings", "Your account"), Scopes: []string{"read"}, Problem: hostile, Problems: map[string]string{"old": hostile}}),
+		"account":        views.Account(views.AccountPage{Page: frame("settings", "Your account"), Scopes: []string{"read"}, Problem: hostile, Problems: map[string]string{"current_password": hostile}}),
 		"about":          views.About(views.AboutPage{Page: frame("settings", "About"), StartedAt: at, GoVersion: "go1.26", Address: "http://localhost", System: views.SystemFacts{Version: "1.2", Database: "sqlite", Executors: 1, Bytes: 1 << 20}}),
 		"channel-tested": views.Channel(views.ChannelPage{Page: frame("settings", "ops"), Name: "ops", Driver: "generic", Active: true, State: "passed", Outcome: &views.Outcome{Passed: true, Text: hostile, Exchanges: []views.Exchange{{Request: "POST https://a.example/", Answer: "200 OK"}}}}),
 		"channel-new":    views.Channel(views.ChannelPage{Page: frame("settings", "New channel"), New: true, Kinds: []views.Option{{Value: "slack", Label: "Slack"}}}),
