@@ -69,10 +69,17 @@ func (s *Store) IncidentsByID(ctx context.Context, ids []string) (map[string]*In
 
 // Incidents lists incidents, the newest first.
 func (s *Store) Incidents(ctx context.Context, f IncidentFilter) (Connection[Incident], error) {
+	key := func(i *Incident) (time.Time, string) { return i.CreatedAt, i.ID }
+	if len(f.Status) > 1 && f.Within == 0 {
+		return merged(f.Status, f.Page, func(status IncidentStatus) (Connection[Incident], error) {
+			f.Status = []IncidentStatus{status}
+			return s.Incidents(ctx, f)
+		}, key)
+	}
 	var incs []Incident
 	q := f.apply(s.read.NewSelect().Model(&incs))
 	f.narrow = f.indexed
-	return list(ctx, q, &incs, f.Page, "created_at", func(i *Incident) (time.Time, string) { return i.CreatedAt, i.ID })
+	return list(ctx, q, &incs, f.Page, "created_at", key)
 }
 
 // UrgentIncidents returns incidents of a status, the most severe first, of these the oldest.

@@ -1,6 +1,7 @@
 package db
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/base64"
@@ -89,6 +90,39 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 		c.Cursors[i] = cursorOf(key(&c.Items[i]))
 	}
 	return c, nil
+}
+
+// merged is [list] for any of several values of a filter with an index, in which each is a list of its own; read reads one
+// of them.
+func merged[T any, V cmp.Ordered](values []V, p Page, read func(V) (Connection[T], error), key func(*T) (time.Time, string)) (Connection[T], error) {
+	var all Connection[T]
+	limit := cmp.Or(p.First, p.Last, defaultPage)
+	for _, v := range slices.Compact(slices.Sorted(slices.Values(values))) {
+		c, err := read(v)
+		if err != nil {
+			return c, err
+		}
+		all.Items = append(all.Items, c.Items...)
+		all.HasNext, all.HasPrevious = all.HasNext || c.HasNext, all.HasPrevious || c.HasPrevious
+	}
+	slices.SortFunc(all.Items, func(a, b T) int {
+		at, id := key(&a)
+		other, otherID := key(&b)
+		order := cmp.Or(at.Compare(other), cmp.Compare(id, otherID))
+		if p.OldestFirst {
+			return order
+		}
+		return -order
+	})
+	if beyond := len(all.Items) - limit; beyond > 0 && p.Last > 0 {
+		all.Items, all.HasPrevious = all.Items[beyond:], true
+	} else if beyond > 0 {
+		all.Items, all.HasNext = all.Items[:limit], true
+	}
+	for i := range all.Items {
+		all.Cursors = append(all.Cursors, cursorOf(key(&all.Items[i])))
+	}
+	return all, nil
 }
 
 // ascending says how the page is read: the last items are read from the other end.

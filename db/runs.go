@@ -141,6 +141,13 @@ func (s *Store) RunsByID(ctx context.Context, ids []string) (map[string]*Run, er
 
 // Runs lists runs, the newest first. Payload is left out: it can be large.
 func (s *Store) Runs(ctx context.Context, f RunFilter) (Connection[Run], error) {
+	key := func(r *Run) (time.Time, string) { return r.CreatedAt, r.ID }
+	if len(f.Status) > 1 && f.Within == 0 {
+		return merged(f.Status, f.Page, func(status RunStatus) (Connection[Run], error) {
+			f.Status = []RunStatus{status}
+			return s.Runs(ctx, f)
+		}, key)
+	}
 	var rs []Run
 	q := f.apply(s.read.NewSelect().Model(&rs))
 	if f.Columns == nil {
@@ -149,7 +156,7 @@ func (s *Store) Runs(ctx context.Context, f RunFilter) (Connection[Run], error) 
 		q.Column(slices.Compact(slices.Sorted(slices.Values(append([]string{"id", "created_at"}, f.Columns...))))...)
 	}
 	f.narrow = f.indexed
-	return list(ctx, q, &rs, f.Page, "created_at", func(r *Run) (time.Time, string) { return r.CreatedAt, r.ID })
+	return list(ctx, q, &rs, f.Page, "created_at", key)
 }
 
 // CountRuns counts what [Store.Runs] lists on all pages.

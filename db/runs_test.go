@@ -2,6 +2,7 @@ package db_test
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,7 @@ func TestRunsArePaged(t *testing.T) {
 			r.ID = fmt.Sprintf("run-%d", i)
 			r.CreatedAt = at.Add(time.Duration(i/3) * time.Microsecond) // several at the same time
 			r.Payload = []byte(`{}`)
+			r.Status = []db.RunStatus{db.RunPending, db.RunFailed, db.RunCancelled, db.RunFailed}[i%4]
 			if i == 1 || i == 4 {
 				r.Error = "rare"
 			}
@@ -41,6 +43,11 @@ func TestRunsArePaged(t *testing.T) {
 				if r.Payload != nil {
 					t.Error("a list must leave the payload out")
 				}
+			}
+			// Several states are read one by one, and make the same list.
+			several := []db.RunStatus{db.RunFailed, db.RunPending, db.RunFailed, db.RunCancelled, db.RunCompleted}
+			if same := value(s.Runs(t.Context(), db.RunFilter{Status: several, Page: p}))(t); !reflect.DeepEqual(same, c) {
+				t.Errorf("page %+v of several states: %s (previous %v, next %v), not %s", p, idsOf(same), same.HasPrevious, same.HasNext, idsOf(c))
 			}
 			return c, idsOf(c)
 		}
