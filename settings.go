@@ -71,10 +71,6 @@ func storeFlags() []cli.Flag {
 		text("database-url", "PENSTOCK_DATABASE_URL", "sqlite:<path> or postgres://… (default: sqlite:<data dir>/penstock.db)", "", databaseFlags),
 		text("secret-key", "PENSTOCK_SECRET_KEY", "32 bytes in base64 or hex, or a text of 32 characters or more, that encrypt stored secrets; better given as a file", "", databaseFlags),
 		text("secret-key-file", "PENSTOCK_SECRET_KEY_FILE", "file with the secret key (default on SQLite: <data dir>/secret.key, made at the first start)", "", databaseFlags),
-		text("allow-private-targets", "PENSTOCK_ALLOW_PRIVATE_TARGETS", "CIDRs and hosts that notifications and analysers may reach although private, separated by commas", "", generalFlags),
-		text("notify-retry-for", "PENSTOCK_NOTIFY_RETRY_FOR", "how long a message is tried whose notify node says no number of retries (default: 24h)", "", generalFlags),
-		text("alarm-channel", "PENSTOCK_ALARM_CHANNEL", "stored channel for alarms that would go to the channel they are about, or only to the console (default: the channel default, else one that has passed its test)", "", generalFlags),
-		text("workers", "PENSTOCK_WORKERS", "stages that run at the same time (default: 256)", "", generalFlags),
 		text("log-level", "PENSTOCK_LOG_LEVEL", "debug, info, warn or error", "info", generalFlags),
 	}
 }
@@ -86,6 +82,10 @@ func serveFlags() []cli.Flag {
 		text("ops-listen", "PENSTOCK_OPS_LISTEN", "address for /metrics, /healthz, /readyz and profiles; \"off\" for none", defaultOpsListen, generalFlags),
 		text("public-url", "PENSTOCK_PUBLIC_URL", "address under which people reach the server, for links in messages; https makes cookies Secure", "", generalFlags),
 		text("allowed-hosts", "PENSTOCK_ALLOWED_HOSTS", "further host names that requests may be addressed to, separated by commas", "", generalFlags),
+		text("allow-private-targets", "PENSTOCK_ALLOW_PRIVATE_TARGETS", "CIDRs and hosts that notifications and analysers may reach although private, separated by commas", "", generalFlags),
+		text("notify-retry-for", "PENSTOCK_NOTIFY_RETRY_FOR", "how long a message is tried whose notify node says no number of retries (default: 24h)", "", generalFlags),
+		text("alarm-channel", "PENSTOCK_ALARM_CHANNEL", "stored channel for alarms that would go to the channel they are about, or only to the console (default: the channel default, else one that has passed its test)", "", generalFlags),
+		text("workers", "PENSTOCK_WORKERS", "stages that run at the same time (default: 256)", "", generalFlags),
 		text("heartbeat-url", "PENSTOCK_HEARTBEAT_URL", "address of a checker outside, which is asked with GET as long as alerts are really worked on", "", generalFlags),
 		text("heartbeat-interval", "PENSTOCK_HEARTBEAT_INTERVAL", "time between two heartbeats", defaultHeartbeat, generalFlags),
 		text("retain-runs", "PENSTOCK_RETAIN_RUNS", "how long ended runs, their stages and events, and deliveries are kept: 90d, 36h; 0: for ever", defaultRetainRuns, keepingFlags),

@@ -30,7 +30,7 @@ func tokenCommand() *cli.Command {
 				Flags: append([]cli.Flag{
 					&cli.StringFlag{Name: "name", Usage: "who or what uses it", Required: true},
 					&cli.StringSliceFlag{Name: "scope", Usage: "ingest, read, operate, edit or admin; may be repeated", Required: true},
-					&cli.DurationFlag{Name: "expires-in", Usage: "how long it is valid, for example 720h (default: for ever)"},
+					&cli.DurationFlag{Name: "expires-in", HideDefault: true, Usage: "how long it is valid, for example 720h (default: for ever)"},
 				}, flags...),
 				Action: tokenCreate,
 			},

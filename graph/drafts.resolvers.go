@@ -50,7 +50,7 @@ func (r *queryResolver) PipelineDefinitionSchema(ctx context.Context) (json.RawM
 func (r *queryResolver) ScheduleTimes(ctx context.Context, cron string, timeZone string, count int32) ([]*time.Time, error) {
 	times, err := definition.Schedule{Cron: cron, TimeZone: timeZone}.Times()
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "%v", err)
+		return nil, fault.New(fault.Invalid, "This is no schedule: %v.", err)
 	}
 	return pointers(times.Upcoming(time.Now(), int(count))), nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
+	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
 	"penstock/fault"
@@ -68,6 +69,9 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 				shown.Extensions["code"] = codeTokenLimit
 			}
 			shown.Message = withoutValue(shown.Message)
+			if len(shown.Path) > 0 && shown.Path[0] == ast.PathName("variable") { // a path is one of the answer's
+				shown.Message, shown.Path = "$"+shown.Path[1:].String()+": "+shown.Message, nil
+			}
 			if len(shown.Message) > maxMessage {
 				shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + " …"
 			}

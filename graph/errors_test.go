@@ -155,3 +155,21 @@ func TestDeadStore(t *testing.T) {
 		t.Errorf("%s", r.Body)
 	}
 }
+
+// TestVariablesThatDoNotFit wants to know which, and where in it.
+func TestVariablesThatDoNotFit(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for variables, want := range map[string]string{
+		`{}`: "$input: must be defined",
+		`{"input":{"nmae":"a","scopes":["READ"]}}`:            "$input.nmae: unknown field",
+		`{"input":{"name":"a"}}`:                              "$input.scopes: must be defined",
+		`{"input":{"name":"a","scopes":["READ","WRITE"]}}`:    "$input.scopes[1]: This is not a value of the enum Scope.",
+		`{"input":{"name":{"first":"a"},"scopes":["READ"]}}`: "$input.name: This is not of the type String.",
+	} {
+		r := s.do(http.MethodPost, "", `{"query":"mutation($input: CreateTokenInput!) { createToken(input: $input) { secret } }","variables":`+variables+`}`, sendJSON)
+		if r.code() != "GRAPHQL_VALIDATION_FAILED" || r.Errors[0].Message != want || r.Errors[0].Path != nil {
+			t.Errorf("%s: %s", variables, r.Body)
+		}
+	}
+}

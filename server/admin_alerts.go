@@ -38,7 +38,7 @@ func uncounted(string) (int, error) { return -1, nil }
 func (s *Server) alertPages(w http.ResponseWriter, r *http.Request) error {
 	ctx, q := r.Context(), r.URL.Query()
 	page := views.AlertsPage{
-		Page: s.frame(w, r, "incidents", "Alerts"), Webhook: s.webhook(r),
+		Page: s.frame(w, r, "incidents", "Alerts"), Sample: s.sample(r),
 		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"), Source: q.Get("source"),
 	}
 	filter := db.AlertFilter{Search: page.Query, Severity: db.Severity(page.Severity), Source: page.Source, Page: pageOf(r, page.Query, page.Severity, page.Source)}

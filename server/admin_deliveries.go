@@ -14,7 +14,7 @@ import (
 func (s *Server) deliveryPages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := views.DeliveriesPage{
-		Page: s.frame(w, r, "incidents", "Deliveries"), Webhook: s.webhook(r), Status: q.Get("status"), Source: q.Get("source"),
+		Page: s.frame(w, r, "incidents", "Deliveries"), Sample: s.sample(r), Status: q.Get("status"), Source: q.Get("source"),
 	}
 	var err error
 	page.Tabs, err = statusTabs("/admin/deliveries", page.Status, []views.Option{

@@ -34,7 +34,7 @@ func incidentFilter(r *http.Request) (db.IncidentFilter, error) {
 func (s *Server) incidentPages(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
 	page := views.IncidentsPage{
-		Page: s.frame(w, r, "incidents", "Incidents"), Webhook: s.webhook(r),
+		Page: s.frame(w, r, "incidents", "Incidents"), Sample: s.sample(r),
 		Query: q.Get("q"), Status: q.Get("status"), Severity: q.Get("severity"), CanOperate: may(r, "POST /admin/incidents/bulk"),
 	}
 	filter, err := incidentFilter(r)

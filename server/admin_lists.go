@@ -17,7 +17,7 @@ import (
 
 func (s *Server) overview(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	page := views.OverviewPage{Page: s.frame(w, r, "overview", "Overview"), Webhook: s.webhook(r)}
+	page := views.OverviewPage{Page: s.frame(w, r, "overview", "Overview"), Sample: s.sample(r)}
 	day := db.RunFilter{Status: []db.RunStatus{db.RunFailed}, CreatedAfter: time.Now().UTC().Add(-24 * time.Hour)}
 	var err error
 	count := func(into *int, n int, e error) {
@@ -85,7 +85,12 @@ func (s *Server) address(r *http.Request) string {
 }
 
 // webhook is the address that takes alerts.
-func (s *Server) webhook(r *http.Request) string { return s.address(r) + "/webhooks/alertmanager" }
+func (s *Server) sample(r *http.Request) views.Sample {
+	return views.Sample{
+		Webhook: s.address(r) + "/webhooks/alertmanager",
+		CanSend: may(r, "GET /admin/settings/sources/new"), CanRun: may(r, "POST /admin/definitions/{name}/execute"),
+	}
+}
 
 var (
 	triggers   = []db.Trigger{db.TriggerWebhook, db.TriggerAlert, db.TriggerAPI, db.TriggerManual, db.TriggerPipeline, db.TriggerSchedule}

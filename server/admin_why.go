@@ -84,6 +84,9 @@ func (s *Server) notificationRows(ctx context.Context, messages []db.Notificatio
 				Response: a.Response, ResponseStatus: a.ResponseStatus, Error: a.Error,
 			})
 		}
+		if n := len(rows[i].Attempts); n > 0 && m.Status == db.NotificationPending && attempts[m.ID][n-1].Outcome == db.AttemptFailed {
+			rows[i].Status = string(db.StageRetrying) // as its stage
+		}
 	}
 	return rows, nil
 }

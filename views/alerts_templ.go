@@ -32,7 +32,7 @@ type AlertsPage struct {
 	Rows                            []AlertRow
 	Pager                           Pager
 	Filtered                        bool
-	Webhook                         string
+	Sample                          Sample
 }
 
 // AlertPage is one alert and what came of it.
@@ -198,7 +198,7 @@ func Alerts(p AlertsPage) templ.Component {
 							}()
 						}
 						ctx = templ.InitializeContext(ctx)
-						templ_7745c5c3_Err = alertExample(p.Webhook).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = alertExample(p.Sample).Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}

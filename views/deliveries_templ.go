@@ -29,7 +29,7 @@ type DeliveriesPage struct {
 	Rows           []DeliveryRow
 	Pager          Pager
 	Filtered       bool
-	Webhook        string
+	Sample         Sample
 }
 
 // DeliveryPage is what came in one request, how it was understood and what came of it.
@@ -191,7 +191,7 @@ func Deliveries(p DeliveriesPage) templ.Component {
 							}()
 						}
 						ctx = templ.InitializeContext(ctx)
-						templ_7745c5c3_Err = alertExample(p.Webhook).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = alertExample(p.Sample).Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}

@@ -26,7 +26,7 @@ type OverviewPage struct {
 	Late             []LateRow
 	Failed           []RunRow
 	Latest           []RunRow
-	Webhook          string
+	Sample           Sample
 	System           SystemFacts
 	Troubles         []Trouble
 	Ready            []Step // of the way to the first notification, nil once all is done
@@ -259,7 +259,7 @@ func Overview(p OverviewPage) templ.Component {
 							}()
 						}
 						ctx = templ.InitializeContext(ctx)
-						templ_7745c5c3_Err = alertExample(p.Webhook).Render(ctx, templ_7745c5c3_Buffer)
+						templ_7745c5c3_Err = alertExample(p.Sample).Render(ctx, templ_7745c5c3_Buffer)
 						if templ_7745c5c3_Err != nil {
 							return templ_7745c5c3_Err
 						}

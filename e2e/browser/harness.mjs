@@ -192,7 +192,7 @@ export function conforms() {
     writeFileSync(file, text)
     return file
   })
-  const run = spawnSync("java", ["-jar", packaged("vnu-jar/build/dist/vnu.jar"), "--errors-only", "--filterpattern", ".*Attribute “hx-.*", ...files], { encoding: "utf8" })
+  const run = spawnSync("java", ["-jar", packaged("vnu-jar/build/dist/vnu.jar"), "--errors-only", "--filterpattern", ".*Attribute .hx-.*", ...files], { encoding: "utf8" })
   if (run.error) throw run.error
   assert.equal(run.stderr.trim().replaceAll(folder, ""), "", "vnu")
   assert.equal(run.status, 0, "vnu")
