@@ -162,9 +162,9 @@ func TestVariablesThatDoNotFit(t *testing.T) {
 	s := start(t)
 	for variables, want := range map[string]string{
 		`{}`: "$input: must be defined",
-		`{"input":{"nmae":"a","scopes":["READ"]}}`:            "$input.nmae: unknown field",
-		`{"input":{"name":"a"}}`:                              "$input.scopes: must be defined",
-		`{"input":{"name":"a","scopes":["READ","WRITE"]}}`:    "$input.scopes[1]: This is not a value of the enum Scope.",
+		`{"input":{"nmae":"a","scopes":["READ"]}}`:           "$input.nmae: unknown field",
+		`{"input":{"name":"a"}}`:                             "$input.scopes: must be defined",
+		`{"input":{"name":"a","scopes":["READ","WRITE"]}}`:   "$input.scopes[1]: This is not a value of the enum Scope.",
 		`{"input":{"name":{"first":"a"},"scopes":["READ"]}}`: "$input.name: This is not of the type String.",
 	} {
 		r := s.do(http.MethodPost, "", `{"query":"mutation($input: CreateTokenInput!) { createToken(input: $input) { secret } }","variables":`+variables+`}`, sendJSON)
