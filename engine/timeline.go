@@ -18,7 +18,7 @@ const (
 	TimelineAlertFired    TimelineKind = "alert_fired"
 	TimelineAlertResolved TimelineKind = "alert_resolved"
 	TimelineDecision      TimelineKind = "decision"
-	TimelineRunStarted    TimelineKind = "run_started"
+	TimelineRunStarted    TimelineKind = "run_started" // its work on the incident
 	TimelineRunEnded      TimelineKind = "run_ended"
 	TimelineNotification  TimelineKind = "notification" // when it was sent, else when it was written
 	TimelineAction        TimelineKind = "action"
@@ -91,12 +91,22 @@ func timeline(alerts []db.Alert, decisions []db.Decision, runs []db.Run, message
 		}
 		list = append(list, TimelineEntry{At: at, Kind: TimelineNotification, Notification: m})
 	}
+	decided := map[string]time.Time{} // by run
+	for _, d := range decisions {
+		for _, c := range d.Considered {
+			decided[c.RunID] = d.CreatedAt
+		}
+	}
 	for i := range runs {
 		r := &runs[i]
 		if !r.FinishedAt.IsZero() {
 			list = append(list, TimelineEntry{At: r.FinishedAt, Kind: TimelineRunEnded, Run: r})
 		}
-		list = append(list, TimelineEntry{At: r.CreatedAt, Kind: TimelineRunStarted, Run: r})
+		at := r.CreatedAt
+		if since := decided[r.ID]; since.After(at) { // a run of a webhook is there before the incident
+			at = since
+		}
+		list = append(list, TimelineEntry{At: at, Kind: TimelineRunStarted, Run: r})
 	}
 	for i := range decisions {
 		if d := &decisions[i]; d.Outcome != db.DecisionRepeat {
