@@ -108,8 +108,10 @@ func start(t testing.TB, change ...func(*Limits)) *stack {
 	}).(*handler)
 	closing, stop := context.WithCancel(context.Background())
 	s.stopServer = stop
-	t.Cleanup(stop)
+	var serving sync.WaitGroup // also sockets, which the server does not wait for
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		serving.Add(1)
+		defer serving.Done()
 		ctx, cancel := context.WithCancel(r.Context())
 		defer cancel()
 		defer context.AfterFunc(closing, cancel)()
@@ -119,7 +121,11 @@ func start(t testing.TB, change ...func(*Limits)) *stack {
 		}
 		s.handler.ServeHTTP(w, r)
 	}))
-	t.Cleanup(s.Close)
+	t.Cleanup(func() {
+		stop()
+		s.Close()
+		serving.Wait()
+	})
 	return s
 }
 
