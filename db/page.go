@@ -81,9 +81,9 @@ func list[T any](ctx context.Context, q *bun.SelectQuery, items *[]T, p Page, co
 	}
 	if backward {
 		slices.Reverse(c.Items)
-		c.HasPrevious, c.HasNext = more, p.Before != ""
+		c.HasPrevious, c.HasNext = more || p.After != "", p.Before != ""
 	} else {
-		c.HasNext, c.HasPrevious = more, p.After != ""
+		c.HasNext, c.HasPrevious = more || p.Before != "", p.After != ""
 	}
 	c.Cursors = make([]string, len(c.Items))
 	for i := range c.Items {

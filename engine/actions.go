@@ -59,7 +59,7 @@ func (e *Engine) ReopenIncident(ctx context.Context, id, actor string) (*db.Inci
 	})
 }
 
-// noteLimit is how many characters a note may have.
+// noteLimit is how many characters a note may have, or the reason of a cancel.
 const noteLimit = 10_000
 
 // NoteIncident adds what a person says to an incident.

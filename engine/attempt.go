@@ -125,7 +125,7 @@ func (p *progress) input(node *definition.PlanNode, st *nodeState, now time.Time
 	in := Input{
 		Run: p.info(), NodeID: node.ID, Attempt: attempt, Now: now,
 		Key:     idempotencyKey(p.run, node.ID),
-		Payload: p.data.payload, Incident: p.data.incident, Alerts: p.data.alerts,
+		Payload: p.data.payload, Document: p.run.Payload, Incident: p.data.incident, Alerts: p.data.alerts,
 		Vars:     p.vars(node, now),
 		Services: s,
 		Log: func(line string) {

@@ -36,6 +36,7 @@ type Input struct {
 	Now     time.Time // fixed per attempt
 
 	Payload  any              // of the run, plain data
+	Document json.RawMessage  // the payload as it came, if the run has one of its own
 	Incident map[string]any   // plain data, nil without one
 	Alerts   []map[string]any // the alerts this run is about
 	Upstream []UpstreamResult // results of all ancestors, nearest first

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"penstock/db"
 	"penstock/fault"
@@ -16,6 +17,9 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 	text := "Cancelled"
 	if actor != "" {
 		text += " by " + actor
+	}
+	if n := utf8.RuneCountInString(reason); n > noteLimit {
+		return nil, about("reason", fault.New(fault.Invalid, "The reason has %d characters; %d are allowed.", n, noteLimit))
 	}
 	if reason = strings.TrimSpace(reason); reason != "" {
 		text += ": " + reason

@@ -19,15 +19,27 @@ import (
 // Documents are the only ones that a server executes, by the SHA-256 of their text in hex. Nil: any document.
 type Documents map[string]string
 
+const largestDocuments = 16 << 20 // of a file, which may hold all documents of a program
+
 // ReadDocuments reads the documents of a folder and those below it: files *.graphql with one document each, and *.json as
 // tools write them, which are objects of texts (Relay, GraphQL Code Generator) or manifests of Apollo. A document that
 // does not fit the schema is an error.
 func ReadDocuments(folder string) (Documents, error) {
 	known := Documents{}
-	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+	root, err := filepath.EvalSymlinks(folder)
+	if err != nil {
+		return nil, err
+	}
+	err = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
 		ending := filepath.Ext(path)
 		if err != nil || entry.IsDir() || ending != ".graphql" && ending != ".json" {
 			return err
+		}
+		switch info, err := os.Stat(path); {
+		case err != nil:
+			return err
+		case !info.Mode().IsRegular() || info.Size() > largestDocuments:
+			return fmt.Errorf("%s is no file of at most %d bytes", path, largestDocuments)
 		}
 		raw, err := os.ReadFile(path)
 		if err != nil {

@@ -25,12 +25,19 @@ func TestDocuments(t *testing.T) {
 		}
 		return dir
 	}
+	link := func(t *testing.T, to string) string {
+		path := filepath.Join(t.TempDir(), "current")
+		if err := os.Symlink(to, path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
 	const byFile = "query Who {\n  viewer { name }\n}\n"
-	documents, err := ReadDocuments(folder(t, map[string]string{
+	documents, err := ReadDocuments(link(t, folder(t, map[string]string{
 		"pages/who.graphql": byFile, "README.md": "not read",
 		"relay.json":  `{"0b9a": "query Relay { viewer { name } }"}`,
 		"apollo.json": `{"format":"apollo-persisted-query-manifest","version":1,"operations":[{"id":"x","name":"Apollo","type":"query","body":"query Apollo { viewer { name } }"}]}`,
-	}))
+	})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +100,13 @@ func TestDocuments(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 		})
+	}
+	odd := folder(t, nil)
+	if err := os.Symlink("/dev/zero", filepath.Join(odd, "a.graphql")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadDocuments(odd); err == nil || !strings.Contains(err.Error(), "a.graphql is no file of at most") {
+		t.Errorf("%v", err)
 	}
 	if _, err := ReadDocuments(filepath.Join(t.TempDir(), "missing")); err == nil || !os.IsNotExist(err) {
 		t.Errorf("%v", err)

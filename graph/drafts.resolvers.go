@@ -8,6 +8,7 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"time"
 
 	"penstock/engine"
@@ -50,7 +51,7 @@ func (r *queryResolver) PipelineDefinitionSchema(ctx context.Context) (json.RawM
 func (r *queryResolver) ScheduleTimes(ctx context.Context, cron string, timeZone string, count int32) ([]*time.Time, error) {
 	times, err := definition.Schedule{Cron: cron, TimeZone: timeZone}.Times()
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "This is no schedule: %v.", err)
+		return nil, fault.New(fault.Invalid, "This is no schedule: %s.", strings.TrimSuffix(err.Error(), "."))
 	}
 	return pointers(times.Upcoming(time.Now(), int(count))), nil
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"regexp"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
@@ -68,9 +70,12 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 			if code == errcode.ParseFailed && strings.Contains(shown.Message, "token limit") {
 				shown.Extensions["code"] = codeTokenLimit
 			}
+			if strings.HasPrefix(shown.Message, "Maximum introspection depth") {
+				shown.Extensions["code"] = codeDepthLimit
+			}
 			shown.Message = withoutValue(shown.Message)
 			if len(shown.Path) > 0 && shown.Path[0] == ast.PathName("variable") { // a path is one of the answer's
-				shown.Message, shown.Path = "$"+shown.Path[1:].String()+": "+shown.Message, nil
+				shown.Message, shown.Path = placeOf(shown.Path[1:])+": "+shown.Message, nil
 			}
 			if len(shown.Message) > maxMessage {
 				shown.Message = strings.ToValidUTF8(shown.Message[:maxMessage], "") + " …"
@@ -88,8 +93,31 @@ func presenter(log *slog.Logger) graphql.ErrorPresenterFunc {
 	}
 }
 
+// placeOf is a place in the variables, as in $input.tags[1]. Names that the schema does not have are quoted and cut.
+func placeOf(path ast.Path) string {
+	place := "$"
+	for i, step := range path {
+		switch s := step.(type) {
+		case ast.PathIndex:
+			place += fmt.Sprintf("[%d]", s)
+		case ast.PathName:
+			name := string(s)
+			if len(name) > 60 || !plainName.MatchString(name) {
+				name = strconv.QuoteToASCII(name[:min(len(name), 60)])
+			}
+			if i > 0 {
+				place += "."
+			}
+			place += name
+		}
+	}
+	return place
+}
+
+var plainName = regexp.MustCompile(`^\w+$`)
+
 // quotedValue are the ends of messages of the validator that quote a value, which may be one that nobody else is to see.
-var quotedValue = regexp.MustCompile(`(?s)^(.* cannot represent a?\s?non[- ].+? value|Expected value of type "[^"]+"): .*$|^.* is not a valid (\w+)$|^cannot use .* as (\w+)$`)
+var quotedValue = regexp.MustCompile(`(?s)^(.* cannot represent a?\s?non[- ].+? value|Expected value of type "[^"]+"): .*$|^.* is not a valid (\w+)$|^cannot use .* as (\w+)$|^Value "[^"]*" does not exist in "(\w+)!?" enum\.(.*)$`)
 
 // withoutValue takes the value out of a message of the validator, and what there is of [numberMark].
 func withoutValue(message string) string {
@@ -102,11 +130,15 @@ func withoutValue(message string) string {
 		return m[1] + "."
 	case m[2] != "":
 		return "This is not a value of the enum " + m[2] + "."
+	case m[4] != "":
+		return "This is not a value of the enum " + m[4] + "." + m[5]
 	}
 	return "This is not of the type " + m[3] + "."
 }
 
-var numberMarks = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "")
+// numberMarks takes marks out, and puts the words of JSON for those of Go.
+var numberMarks = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "",
+	", not a slice", ", not a list", ", not a map", ", not an object", "enums must be ints or strings", "This is not a value of an enum.")
 
 // requestPhase reports whether no operation has been chosen yet: errors are gqlgen's own.
 func requestPhase(ctx context.Context) bool {

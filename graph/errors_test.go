@@ -94,6 +94,7 @@ func TestErrorsQuoteNoValues(t *testing.T) {
 	}{
 		"text for a number":           {`{ runs(first: "canary") { totalCount } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
 		"text for an enum":            {`{ runs(filter: {status: ["canary"]}) { totalCount } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
+		"a name for an enum":          {`{ runs(filter: {status: [canary]}) { totalCount } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
 		"a number for text":           {`mutation { createUser(input: {name: "a", role: ADMIN, password: 4711canary}) { userErrors { code } } }`, nil, ""},
 		"a list for text":             {`mutation { createUser(input: {name: "a", role: ADMIN, password: {a: "canary"}}) { userErrors { code } } }`, nil, "GRAPHQL_VALIDATION_FAILED"},
 		"a variable for an enum":      {`query($s: [RunStatus!]) { runs(filter: {status: $s}) { totalCount } }`, map[string]any{"s": "canary"}, "GRAPHQL_VALIDATION_FAILED"},
@@ -160,12 +161,18 @@ func TestDeadStore(t *testing.T) {
 func TestVariablesThatDoNotFit(t *testing.T) {
 	t.Parallel()
 	s := start(t)
+	if r := s.query("admin", `query($n: Int) { runs(first: $n) { totalCount } }`, map[string]any{"n": "5"}); r.code() != "GRAPHQL_VALIDATION_FAILED" || r.Errors[0].Message != "$n: This is not of the type Int." {
+		t.Errorf("text for a number: %s", r.Body)
+	}
 	for variables, want := range map[string]string{
 		`{}`: "$input: must be defined",
 		`{"input":{"nmae":"a","scopes":["READ"]}}`:           "$input.nmae: unknown field",
 		`{"input":{"name":"a"}}`:                             "$input.scopes: must be defined",
 		`{"input":{"name":"a","scopes":["READ","WRITE"]}}`:   "$input.scopes[1]: This is not a value of the enum Scope.",
 		`{"input":{"name":{"first":"a"},"scopes":["READ"]}}`: "$input.name: This is not of the type String.",
+		`{"input":{"name":1.10,"scopes":["READ"]}}`:          "$input.name: This is not of the type String.",
+		`{"input":{"name":"a","scopes":["READ"],"a\nb":1}}`:  `$input."a\nb": unknown field`,
+		`{"input":[]}`: "$input: must be a CreateTokenInput, not a list",
 	} {
 		r := s.do(http.MethodPost, "", `{"query":"mutation($input: CreateTokenInput!) { createToken(input: $input) { secret } }","variables":`+variables+`}`, sendJSON)
 		if r.code() != "GRAPHQL_VALIDATION_FAILED" || r.Errors[0].Message != want || r.Errors[0].Path != nil {

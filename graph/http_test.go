@@ -300,12 +300,14 @@ func TestJSONIsKept(t *testing.T) {
 			t.Errorf("an enum outside of JSON: %s", r.Body)
 		}
 	})
-	t.Run("a version below 1 is refused", func(t *testing.T) {
-		r := s.query("admin", `mutation { executePipelineDefinition(input: {name: "kept", version: 0}) { run { id } } }`, nil)
-		if r.code() != codeBadUserInput || string(r.Data) != `{"executePipelineDefinition":null}` {
-			t.Errorf("%s", r.Body)
-		}
-	})
+	for field, value := range map[string]string{"version": "0", "idempotencyKey": `""`} {
+		t.Run("a "+field+" that is none is refused", func(t *testing.T) {
+			r := s.query("admin", `mutation { executePipelineDefinition(input: {name: "kept", `+field+`: `+value+`}) { run { id } userErrors { code field } } }`, nil)
+			if string(r.Data) != `{"executePipelineDefinition":{"run":null,"userErrors":[{"code":"INVALID","field":["input","`+field+`"]}]}}` {
+				t.Errorf("%s", r.Body)
+			}
+		})
+	}
 	t.Run("NUL is refused", func(t *testing.T) {
 		r := s.do("POST", "", `{"query":"{ pipelineDefinition(name: \"a\\u0000b\") { id } }"}`, sendJSON)
 		if r.code() != codeBadUserInput {

@@ -34,23 +34,28 @@ func (d documentLimit) MutateOperationParameters(ctx context.Context, params *gr
 	if err != nil {
 		return nil // the executor parses too and says what is wrong
 	}
-	fields, aliases := 0, 0
+	fields, aliases, directives := 0, 0, 0
 	var count func(ast.SelectionSet)
 	count = func(set ast.SelectionSet) {
 		for _, selection := range set {
 			switch s := selection.(type) {
 			case *ast.Field:
 				fields++
+				directives += len(s.Directives)
 				if s.Alias != s.Name {
 					aliases++
 				}
 				count(s.SelectionSet)
 			case *ast.InlineFragment:
+				directives += len(s.Directives)
 				count(s.SelectionSet)
+			case *ast.FragmentSpread:
+				directives += len(s.Directives)
 			}
 		}
 	}
 	for _, op := range doc.Operations {
+		directives += len(op.Directives)
 		count(op.SelectionSet)
 	}
 	for _, f := range doc.Fragments {
@@ -61,6 +66,9 @@ func (d documentLimit) MutateOperationParameters(ctx context.Context, params *gr
 		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", fields, d.limits.Selections)
 	case aliases > most && most > 0: // so one of the operations has too many; fields that conflict under one alias are dear to report
 		return coded(codeAliasLimit, "The document has %d aliases; the limit is %d for each operation.", aliases, d.limits.Aliases)
+	}
+	if most := d.limits.Directives * len(doc.Operations); directives > most && most > 0 {
+		return coded(codeDirectiveLimit, "The document has %d directives; the limit is %d for each operation.", directives, d.limits.Directives)
 	}
 	params.Query = hideNumbers(params.Query, doc)
 	return nil

@@ -65,6 +65,7 @@ type AddIncidentNotePayload struct {
 // `search`, `source`, `severity` and the status RESOLVED no index serves without `incidentId`: with them a page looks through 10,000 alerts
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
 // `totalCount` counts among the first 10,000 of the list, in its order.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type AlertFilter struct {
 	// In this state.
 	Status graphql.Omittable[*string] `json:"status,omitempty"`
@@ -271,6 +272,7 @@ type DeactivatePipelineDefinitionPayload struct {
 }
 
 // Which decisions; all fields must fit.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type DecisionFilter struct {
 	// With this outcome.
 	Outcome graphql.Omittable[*db.DecisionOutcome] `json:"outcome,omitempty"`
@@ -328,6 +330,7 @@ type DeleteSourcePayload struct {
 // `source`, `definition` and `status` no index serves without `traceId`: with them a page looks through 10,000 deliveries
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
 // `totalCount` counts among the first 10,000 of the list, in its order.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type DeliveryFilter struct {
 	// Read as this source.
 	Source graphql.Omittable[*string] `json:"source,omitempty"`
@@ -477,6 +480,7 @@ type ExecutePipelineDefinitionPayload struct {
 // `search`, `alertName` and, without one `status`, `severity` no index serves: with them a page looks through 10,000 incidents of those that `host` or one `status` leave
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
 // `totalCount` counts among the first 10,000 of the list, in its order.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type IncidentFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.IncidentStatus] `json:"status,omitempty"`
@@ -491,6 +495,7 @@ type IncidentFilter struct {
 }
 
 // Which notifications to list. All that is given must hold.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type NotificationFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.NotificationStatus] `json:"status,omitempty"`
@@ -503,6 +508,7 @@ type NotificationFilter struct {
 }
 
 // Which definitions to list. All that is given must hold.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type PipelineDefinitionFilter struct {
 	// Only active or only inactive ones.
 	IsActive graphql.Omittable[*bool] `json:"isActive,omitempty"`
@@ -516,6 +522,7 @@ type PipelineDefinitionFilter struct {
 // `search` for words, `source`, `environment` and `trigger` no index serves without `traceId` or `incidentId`: with them a page looks through 10,000 runs of those that the other filters leave
 // (the limit `search`) and then stops. It may hold fewer than were asked for, even none, and `hasNextPage` is true: go on from `endCursor`.
 // `totalCount` counts among the first 10,000 of the list, in its order.
+// A field that is empty (`""`, `[]`, 0) leaves all in, as one that is not given.
 type PipelineRunFilter struct {
 	// In one of these states.
 	Status graphql.Omittable[[]db.RunStatus] `json:"status,omitempty"`
@@ -835,7 +842,7 @@ type UpdateSourcePayload struct {
 	UserErrors []*UserError `json:"userErrors"`
 }
 
-// A problem that the caller can do something about. Nothing was changed.
+// A problem that the caller can do something about. What the mutation is for was not done.
 type UserError struct {
 	// What kind of problem it is, for programs.
 	Code UserErrorCode `json:"code"`

@@ -1,11 +1,14 @@
 package graph
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/99designs/gqlgen/graphql/errcode"
 	"github.com/vektah/gqlparser/v2/ast"
 	"github.com/vektah/gqlparser/v2/gqlerror"
 
@@ -95,7 +98,8 @@ func parseQuery(values url.Values) (*request, error) {
 type variablesKey struct{}
 
 // keepJSON puts the text of variables of the scalar JSON, and of such fields of input objects, in the
-// place of their decoded values: numbers keep their digits and objects the order of their keys.
+// place of their decoded values: numbers keep their digits and objects the order of their keys. It refuses what gqlgen
+// would take although the specification does not: text for numbers, and numbers for text.
 type keepJSON struct{ schema *ast.Schema }
 
 func (keepJSON) ExtensionName() string                        { return "KeepJSON" }
@@ -106,38 +110,69 @@ func (k *keepJSON) MutateOperationContext(ctx context.Context, op *graphql.Opera
 	for name, text := range members(raw) {
 		def := op.Operation.VariableDefinitions.ForName(name)
 		if value := op.Variables[name]; def != nil && value != nil {
-			op.Variables[name] = k.keep(def.Type, value, text)
+			var err error
+			if op.Variables[name], err = k.keep(def.Type, value, text, "$"+name); err != nil {
+				return coded(errcode.ValidationFailed, "%v", err)
+			}
 		}
 	}
 	return nil
 }
 
-func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage) any {
+func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage, at string) (_ any, err error) {
 	switch v := value.(type) {
 	case nil:
-		return nil
+		return nil, nil
 	case []any:
 		var texts []json.RawMessage
 		if t.Elem != nil && json.Unmarshal(raw, &texts) == nil && len(texts) == len(v) {
 			for i := range v {
-				v[i] = k.keep(t.Elem, v[i], texts[i])
+				if v[i], err = k.keep(t.Elem, v[i], texts[i], fmt.Sprintf("%s[%d]", at, i)); err != nil {
+					return nil, err
+				}
 			}
-			return v
+			return v, nil
 		}
 	case map[string]any:
 		if def := k.schema.Types[t.NamedType]; def != nil && def.Kind == ast.InputObject {
 			for name, text := range members(raw) {
 				if f := def.Fields.ForName(name); f != nil {
-					v[name] = k.keep(f.Type, v[name], text)
+					if v[name], err = k.keep(f.Type, v[name], text, at+"."+name); err != nil {
+						return nil, err
+					}
 				}
 			}
-			return v
+			return v, nil
 		}
 	}
 	if t.NamedType == "JSON" {
-		return raw
+		return raw, nil
 	}
-	return value
+	if !fits(t, raw) {
+		return nil, fmt.Errorf("%s: This is not of the type %s.", at, t.Name())
+	}
+	return value, nil
+}
+
+// fits reports whether the text of a value is of the kind of JSON that the specification wants for a built-in scalar. What
+// else must hold, such as the range of Int, is for others to say.
+func fits(t *ast.Type, raw json.RawMessage) bool {
+	raw = bytes.TrimSpace(raw)
+	if len(raw) == 0 {
+		return true
+	}
+	isText, isNumber := raw[0] == '"', raw[0] == '-' || raw[0] >= '0' && raw[0] <= '9'
+	switch t.Name() {
+	case "String":
+		return isText
+	case "Int", "Float":
+		return isNumber
+	case "ID":
+		return isText || isNumber && !bytes.ContainsAny(raw, ".eE")
+	case "Boolean":
+		return raw[0] == 't' || raw[0] == 'f'
+	}
+	return true
 }
 
 func members(raw json.RawMessage) map[string]json.RawMessage {

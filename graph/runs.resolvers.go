@@ -14,14 +14,18 @@ import (
 
 	"penstock/db"
 	"penstock/engine"
-	"penstock/fault"
 )
 
 func (r *mutationResolver) ExecutePipelineDefinition(ctx context.Context, input ExecutePipelineDefinitionInput) (*ExecutePipelineDefinitionPayload, error) {
-	if v := input.Version.Value(); v != nil && *v < 1 {
-		return nil, fault.New(fault.Invalid, "version must be at least 1; leave it out to run the newest.")
-	}
 	payload := &ExecutePipelineDefinitionPayload{}
+	if v := input.Version.Value(); v != nil && *v < 1 {
+		payload.UserErrors = []*UserError{{Code: UserErrorCodeInvalid, Message: "version must be at least 1; leave it out to run the newest.", Field: inputPath("version")}}
+		return payload, nil
+	}
+	if v := input.IdempotencyKey.Value(); v != nil && *v == "" {
+		payload.UserErrors = []*UserError{{Code: UserErrorCodeInvalid, Message: "idempotencyKey is empty; leave it out to start a run each time.", Field: inputPath("idempotencyKey")}}
+		return payload, nil
+	}
 	in := engine.ExecuteInput{
 		Definition: input.Name, Version: int(given(input.Version)), Source: given(input.Source), Environment: given(input.Environment),
 		TraceID: given(input.TraceID), IncidentID: incidentNode.key(given(input.IncidentID)), IdempotencyKey: given(input.IdempotencyKey),
@@ -96,6 +100,9 @@ func (r *pipelineRunResolver) ChildRuns(ctx context.Context, obj *db.Run, first 
 
 func (r *pipelineRunResolver) Payload(ctx context.Context, obj *db.Run) (json.RawMessage, error) {
 	_, payload, err := r.engine.RunWithPayload(ctx, obj.ID)
+	if err == nil && payload == nil && obj.DeliveryID == "" {
+		return json.RawMessage("{}"), nil // what expressions see
+	}
 	if err != nil || !json.Valid(payload) { // the body of a delivery that came as something else
 		return nil, err
 	}

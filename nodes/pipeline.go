@@ -84,7 +84,9 @@ func (n pipeline) Run(ctx context.Context, in engine.Input) (engine.Output, erro
 		}
 	}
 	call := n.call
-	if call.Payload, err = json.Marshal(payload); err != nil {
+	if n.input == nil && in.Document != nil {
+		call.Payload = in.Document
+	} else if call.Payload, err = json.Marshal(payload); err != nil {
 		return engine.Output{}, err
 	}
 	r, err := in.Services.SubRun(ctx, call)

@@ -36,6 +36,14 @@ func TestPipeline(t *testing.T) {
 			t.Errorf("%v, %v", out, err)
 		}
 	})
+	t.Run("hands on what came as it came", func(t *testing.T) {
+		t.Parallel()
+		in := nodetest.Input(&nodetest.World{SubRuns: answer(db.RunCompleted)})
+		in.Document = []byte(`{"n": 12345678901234567890, "m": 1.10}`)
+		if out, err := nodetest.Run(t, nodeType(t, "pipeline"), `{"definition": "sub"}`, in); err != nil || payload(out) != string(in.Document) {
+			t.Errorf("%v, %v", out, err)
+		}
+	})
 	t.Run("maps its input", func(t *testing.T) {
 		t.Parallel()
 		out, err := run(t, `{"definition": "sub", "input": {"host": "payload.host", "used": "nodes.m.output.system.disk[0].percent", "what": "incident.title",
