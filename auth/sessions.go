@@ -66,7 +66,7 @@ func (s *Service) SetOwnPassword(ctx context.Context, current, password string) 
 	}
 	_, err := s.checkLogin(ctx, "user "+p.ID, p.Name, current)
 	if errors.Is(err, errLogin) {
-		return nil, about("current_password", fault.New(fault.Invalid, "The present password is wrong."))
+		return nil, fault.About("current_password", fault.New(fault.Invalid, "The present password is wrong."))
 	}
 	if err != nil {
 		return nil, err

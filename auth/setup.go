@@ -158,10 +158,10 @@ func (s *Service) setupDone(ctx context.Context) (bool, error) {
 func (s *Service) newUser(ctx context.Context, id, name, password string, role Role) (db.User, error) {
 	name = strings.TrimSpace(name)
 	if name == "" || len(name) > 255 || strings.ContainsFunc(name, unicode.IsControl) {
-		return db.User{}, about("name", fault.New(fault.Invalid, "The name must have 1 to 255 characters."))
+		return db.User{}, fault.About("name", fault.New(fault.Invalid, "The name must have 1 to 255 characters."))
 	}
 	if err := checkPassword(password); err != nil {
-		return db.User{}, about("password", err)
+		return db.User{}, fault.About("password", err)
 	}
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {

@@ -194,9 +194,9 @@ func newToken(id, secret string, in TokenInput) (db.APIToken, error) {
 	name := strings.TrimSpace(in.Name)
 	switch {
 	case name == "" || len(name) > 255:
-		return db.APIToken{}, about("name", fault.New(fault.Invalid, "A token needs a name of 1 to 255 characters that says who uses it."))
+		return db.APIToken{}, fault.About("name", fault.New(fault.Invalid, "A token needs a name of 1 to 255 characters that says who uses it."))
 	case len(in.Scopes) == 0:
-		return db.APIToken{}, about("scopes", fault.New(fault.Invalid, "A token needs at least one scope: ingest, read, operate, edit or admin."))
+		return db.APIToken{}, fault.About("scopes", fault.New(fault.Invalid, "A token needs at least one scope: ingest, read, operate, edit or admin."))
 	case !in.ExpiresAt.IsZero() && !in.ExpiresAt.After(time.Now()):
 		return db.APIToken{}, fault.New(fault.Invalid, "The token would already have expired at %s.", in.ExpiresAt.UTC().Format(time.RFC3339))
 	}

@@ -54,7 +54,7 @@ func (s *Service) SetDisabled(ctx context.Context, name string, disabled bool) (
 // SetPassword gives a user another password and ends their sessions.
 func (s *Service) SetPassword(ctx context.Context, name, password string) (*db.User, error) {
 	if err := checkPassword(password); err != nil {
-		return nil, about("password", err)
+		return nil, fault.About("password", err)
 	}
 	hash, err := s.hasher.hash(ctx, password)
 	if err != nil {
@@ -91,14 +91,7 @@ func isAdmin(u db.User) bool { return Role(u.Role) == RoleAdmin && u.DisabledAt.
 
 func checkRole(role Role) error {
 	if role.Scopes() == nil {
-		return about("role", fault.New(fault.Invalid, "There is no role %q. Available: viewer, responder, editor, admin.", role))
+		return fault.About("role", fault.New(fault.Invalid, "There is no role %q. Available: viewer, responder, editor, admin.", role))
 	}
 	return nil
-}
-
-// about says which field of the caller's input the problem is in.
-func about(field string, err error) error {
-	f := fault.Of(err)
-	f.Fields = map[string]string{field: f.Message}
-	return f
 }

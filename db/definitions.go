@@ -228,8 +228,7 @@ func staleVersion(name string, expected, current int) error {
 	if current != 0 {
 		f = fault.New(fault.Conflict, "Pipeline definition %q is at version %d, not %d: somebody else has saved it. Load it and save again.", name, current, expected)
 	}
-	f.Fields = map[string]string{"expected_version": f.Message}
-	return f
+	return fault.About("expected_version", f)
 }
 
 // nextVersion puts the configuration into d and returns the version to store, nil if nothing is different.

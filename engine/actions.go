@@ -67,9 +67,9 @@ func (e *Engine) NoteIncident(ctx context.Context, id, text, actor string) (*db.
 	text = strings.TrimSpace(text)
 	switch n := utf8.RuneCountInString(text); {
 	case n == 0:
-		return nil, about("text", fault.New(fault.Invalid, "The note is empty."))
+		return nil, fault.About("text", fault.New(fault.Invalid, "The note is empty."))
 	case n > noteLimit:
-		return nil, about("text", fault.New(fault.Invalid, "The note has %d characters; %d are allowed.", n, noteLimit))
+		return nil, fault.About("text", fault.New(fault.Invalid, "The note has %d characters; %d are allowed.", n, noteLimit))
 	}
 	return e.updateIncident(ctx, id, func(*db.Incident) (*db.IncidentAction, error) {
 		return &db.IncidentAction{Kind: db.ActionNote, Actor: actor, Text: text, CreatedAt: now()}, nil

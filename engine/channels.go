@@ -47,7 +47,7 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 	}
 	kind, err := e.o.Notify.Get(ch.Driver)
 	if err != nil {
-		return nil, false, about("driver", fault.Wrap(err, fault.Unprocessable, "driver: %s", fault.Of(err).Message))
+		return nil, false, fault.About("driver", fault.Wrap(err, fault.Unprocessable, "driver: %s", fault.Of(err).Message))
 	}
 	var secrets []db.Secret
 	if in.Config != nil || !sameDriver {
@@ -88,7 +88,7 @@ func (e *Engine) SaveChannel(ctx context.Context, in ChannelInput) (*db.Channel,
 				old, ok := kept[path]
 				switch {
 				case keeps && !ok:
-					return nil, about("config"+path, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path))
+					return nil, fault.About("config"+path, fault.New(fault.Unprocessable, "config%s: there is no stored secret to keep; write it out.", path))
 				case ok && moved && (keeps || string(old) == string(value)):
 					return nil, errMoved("config" + path)
 				case keeps:
@@ -231,7 +231,7 @@ func movedTarget(before, after json.RawMessage) bool {
 }
 
 func errMoved(path string) error {
-	return about(path, fault.New(fault.Unprocessable, "%s: the target has changed, so the secret must be entered again.", path))
+	return fault.About(path, fault.New(fault.Unprocessable, "%s: the target has changed, so the secret must be entered again.", path))
 }
 
 // lift seals secret text and returns the reference to it; references stay as they are.

@@ -23,7 +23,7 @@ var validName = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,254}$`)
 
 func checkName(name string) error {
 	if !validName.MatchString(name) {
-		return about("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", name))
+		return fault.About("name", fault.New(fault.Invalid, "The name %q is not allowed: 1 to 255 of a–z, 0–9, dot, dash and underscore, beginning with a letter or digit.", name))
 	}
 	return nil
 }
@@ -153,12 +153,6 @@ func (e *Engine) findCallees(ctx context.Context, catalog definition.Catalog, co
 	return nil
 }
 
-// about says which field of the caller's input the problem is in.
-func about(field string, f *fault.Error) *fault.Error {
-	f.Fields = map[string]string{field: f.Message}
-	return f
-}
-
 // SaveDefinition creates or changes a definition. A configuration that differs makes a new version.
 func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *db.PipelineDefinition, created bool, warnings []definition.Issue, err error) {
 	if err := checkName(in.Name); err != nil {
@@ -200,7 +194,7 @@ func (e *Engine) SaveDefinition(ctx context.Context, in DefinitionInput) (def *d
 			save.Description = &plan.Document.Description
 		}
 	} else if in.MustCreate {
-		return nil, false, nil, about("config", fault.New(fault.Invalid, "config is required to create a definition."))
+		return nil, false, nil, fault.About("config", fault.New(fault.Invalid, "config is required to create a definition."))
 	}
 	if in.IsActive != nil && !*in.IsActive {
 		if err := e.notCalled(ctx, in.Name); err != nil {

@@ -348,11 +348,11 @@ func (e *Engine) parsedOf(d *db.Delivery) (*parsed, error) {
 func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) {
 	for name, text := range map[string]string{"source": in.Source, "environment": in.Environment, "trace_id": in.TraceID, "idempotency_key": in.IdempotencyKey} {
 		if len(text) > maxWord || strings.ContainsFunc(text, unicode.IsControl) {
-			return nil, about(name, fault.New(fault.Invalid, "%s must be at most %d bytes on one line.", name, maxWord))
+			return nil, fault.About(name, fault.New(fault.Invalid, "%s must be at most %d bytes on one line.", name, maxWord))
 		}
 	}
 	if strings.HasPrefix(in.IdempotencyKey, tickKey) {
-		return nil, about("idempotency_key", fault.New(fault.Invalid, "Idempotency keys that begin with %q belong to schedules. Use another one.", tickKey))
+		return nil, fault.About("idempotency_key", fault.New(fault.Invalid, "Idempotency keys that begin with %q belong to schedules. Use another one.", tickKey))
 	}
 	def, plan, err := e.runnable(ctx, in.Definition, in.Version)
 	if err != nil {
@@ -383,7 +383,7 @@ func (e *Engine) Execute(ctx context.Context, in ExecuteInput) (*db.Run, error) 
 	if in.IncidentID != "" {
 		if err := e.seeIncident(ctx, data, in.IncidentID); err != nil {
 			if fault.Is(err, fault.NotFound) {
-				return nil, about("incident_id", fault.New(fault.Unprocessable, "There is no incident %q.", in.IncidentID))
+				return nil, fault.About("incident_id", fault.New(fault.Unprocessable, "There is no incident %q.", in.IncidentID))
 			}
 			return nil, err
 		}
@@ -413,7 +413,7 @@ func (e *Engine) runnable(ctx context.Context, name string, version int) (*db.Pi
 	}
 	stored, err := e.store.DefinitionVersionByNumber(ctx, target.def.ID, version)
 	if fault.Is(err, fault.NotFound) {
-		err = about("version", fault.Wrap(err, fault.NotFound, "%s", fault.Of(err).Message))
+		err = fault.About("version", fault.Wrap(err, fault.NotFound, "%s", fault.Of(err).Message))
 	}
 	if err != nil {
 		return nil, nil, err

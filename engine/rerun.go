@@ -20,7 +20,7 @@ import (
 // an effect outside are run again only if the caller says so: otherwise a fault.Conflict names them.
 func (e *Engine) Rerun(ctx context.Context, in RerunInput) (*db.Run, error) {
 	if !slices.Contains([]string{"", AlreadySentSkip, AlreadySendAgain}, in.AlreadySent) {
-		return nil, about("already_sent", fault.New(fault.Invalid, "already_sent is %q; write %q or %q.", in.AlreadySent, AlreadySentSkip, AlreadySendAgain))
+		return nil, fault.About("already_sent", fault.New(fault.Invalid, "already_sent is %q; write %q or %q.", in.AlreadySent, AlreadySentSkip, AlreadySendAgain))
 	}
 	old, err := e.store.Run(ctx, in.RunID)
 	if err != nil {
@@ -35,10 +35,10 @@ func (e *Engine) Rerun(ctx context.Context, in RerunInput) (*db.Run, error) {
 	}
 	from, known := plan.ByID[in.FromNode]
 	if in.FromNode == "" {
-		return nil, about("from_node", fault.New(fault.Invalid, "from_node is missing: name the node to run again from. Known: %s.", strings.Join(planned(plan), ", ")))
+		return nil, fault.About("from_node", fault.New(fault.Invalid, "from_node is missing: name the node to run again from. Known: %s.", strings.Join(planned(plan), ", ")))
 	}
 	if !known {
-		return nil, about("from_node", fault.New(fault.Invalid, "The definition has no node %q. Known: %s.", in.FromNode, strings.Join(planned(plan), ", ")))
+		return nil, fault.About("from_node", fault.New(fault.Invalid, "The definition has no node %q. Known: %s.", in.FromNode, strings.Join(planned(plan), ", ")))
 	}
 	stages, err := e.store.Stages(ctx, old.ID)
 	if err != nil {
@@ -122,16 +122,16 @@ func (r rerun) stages() ([]db.StageExecution, error) {
 			}
 		case again, !ran && !before:
 		case before && !r.settled(node, stage):
-			return nil, about("from_node", fault.New(fault.Conflict, "%s stands before %s and has not done its work in the run, so there is nothing to go on from. Run again from %s.", node.ID, r.from.ID, node.ID))
+			return nil, fault.About("from_node", fault.New(fault.Conflict, "%s stands before %s and has not done its work in the run, so there is nothing to go on from. Run again from %s.", node.ID, r.from.ID, node.ID))
 		case before || stage.Status.Done() && !strings.HasPrefix(stage.SkipReason, notStarted):
 			taken = append(taken, r.take(stage))
 		}
 	}
 	if skipped := r.done[r.from.ID]; strings.HasPrefix(skipped.SkipReason, branchNotTaken) {
-		return nil, about("from_node", fault.New(fault.Conflict, "%s was not reached in the run: %s. Run again from where that was decided.", r.from.ID, skipped.SkipReason))
+		return nil, fault.About("from_node", fault.New(fault.Conflict, "%s was not reached in the run: %s. Run again from where that was decided.", r.from.ID, skipped.SkipReason))
 	}
 	if len(sent) > 0 && r.in.AlreadySent == "" {
-		return nil, about("already_sent", fault.New(fault.Conflict, "%s. Choose what to do with it: skip or send_again (already_sent).", strings.Join(sent, "; ")))
+		return nil, fault.About("already_sent", fault.New(fault.Conflict, "%s. Choose what to do with it: skip or send_again (already_sent).", strings.Join(sent, "; ")))
 	}
 	return taken, nil
 }

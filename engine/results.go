@@ -41,24 +41,28 @@ func (e *Engine) Results(ctx context.Context, runs []db.Run) ([]RunResult, error
 	return results, nil
 }
 
-// RunWithPayload returns a run and what it works on, as that came: its own payload or the body of its delivery; nil if
-// neither is kept.
+// RunWithPayload returns a run and its [Engine.PayloadOf].
 func (e *Engine) RunWithPayload(ctx context.Context, runID string) (run *db.Run, payload []byte, err error) {
-	run, err = e.store.Run(ctx, runID)
-	if err != nil {
-		return nil, nil, err
+	if run, err = e.store.Run(ctx, runID); err == nil {
+		payload, err = e.PayloadOf(ctx, run)
 	}
+	return run, payload, err
+}
+
+// PayloadOf is what a run works on, as it came: its own payload or the body of its delivery; nil if neither is kept. Lists
+// leave the payload of a run out: it is to be read alone.
+func (e *Engine) PayloadOf(ctx context.Context, run *db.Run) ([]byte, error) {
 	if len(run.Payload) > 0 || run.DeliveryID == "" {
-		return run, run.Payload, nil
+		return run.Payload, nil
 	}
 	delivery, err := e.store.Delivery(ctx, run.DeliveryID)
 	switch {
 	case fault.Is(err, fault.NotFound):
-		return run, nil, nil
+		return nil, nil
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	}
-	return run, delivery.Body, nil
+	return delivery.Body, nil
 }
 
 func resultOf(r *db.Run, stages []db.StageExecution) RunResult {

@@ -161,13 +161,13 @@ func (e *Engine) checkSource(s db.Source, in SourceInput) (db.Source, error) {
 	switch {
 	case err != nil:
 	case s.Name == SourceSelf || s.Name == SourceCheck:
-		err = about("name", fault.New(fault.Invalid, "The name %q is for alerts of Penstock's own.", s.Name))
+		err = fault.About("name", fault.New(fault.Invalid, "The name %q is for alerts of Penstock's own.", s.Name))
 	case s.Driver != "" && !slices.Contains(e.o.Sources.Names(), s.Driver):
-		err = about("driver", fault.New(fault.Unprocessable, "There is no source driver %q. Available: %s; without one it is detected.", s.Driver, strings.Join(e.o.Sources.Names(), ", ")))
+		err = fault.About("driver", fault.New(fault.Unprocessable, "There is no source driver %q. Available: %s; without one it is detected.", s.Driver, strings.Join(e.o.Sources.Names(), ", ")))
 	case s.ExpectEvery != 0 && (s.ExpectEvery < shortestExpectation || s.ExpectEvery > longestExpectation):
-		err = about("expect_every_seconds", fault.New(fault.Unprocessable, "expect_every_seconds must be 0 or from %d to %d.", shortestExpectation, longestExpectation))
+		err = fault.About("expect_every_seconds", fault.New(fault.Unprocessable, "expect_every_seconds must be 0 or from %d to %d.", shortestExpectation, longestExpectation))
 	case s.Grace < 0 || s.Grace > longestExpectation:
-		err = about("grace_seconds", fault.New(fault.Unprocessable, "grace_seconds must be from 0 to %d.", longestExpectation))
+		err = fault.About("grace_seconds", fault.New(fault.Unprocessable, "grace_seconds must be from 0 to %d.", longestExpectation))
 	}
 	return s, err
 }

@@ -19,7 +19,7 @@ func (e *Engine) Cancel(ctx context.Context, runID, reason, actor string) (*db.R
 		text += " by " + actor
 	}
 	if n := utf8.RuneCountInString(reason); n > noteLimit {
-		return nil, about("reason", fault.New(fault.Invalid, "The reason has %d characters; %d are allowed.", n, noteLimit))
+		return nil, fault.About("reason", fault.New(fault.Invalid, "The reason has %d characters; %d are allowed.", n, noteLimit))
 	}
 	if reason = strings.TrimSpace(reason); reason != "" {
 		text += ": " + reason

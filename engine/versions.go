@@ -30,10 +30,10 @@ func (e *Engine) DiffVersions(ctx context.Context, name string, from, to int) (*
 	}
 	var d VersionDiff
 	if d.From, err = e.store.DefinitionVersionByNumber(ctx, def.ID, from); err != nil {
-		return nil, about("from", fault.Of(err))
+		return nil, fault.About("from", fault.Of(err))
 	}
 	if d.To, err = e.store.DefinitionVersionByNumber(ctx, def.ID, to); err != nil {
-		return nil, about("to", fault.Of(err))
+		return nil, fault.About("to", fault.Of(err))
 	}
 	d.Changes, d.Text, err = definition.Diff(fmt.Sprintf("%s version %d", name, from), d.From.Config, fmt.Sprintf("%s version %d", name, to), d.To.Config)
 	return &d, err
@@ -47,7 +47,7 @@ func (e *Engine) RollBack(ctx context.Context, number int, in DefinitionInput) (
 	}
 	version, err := e.store.DefinitionVersionByNumber(ctx, def.ID, number)
 	if err != nil {
-		return nil, nil, about("version", fault.Of(err))
+		return nil, nil, fault.About("version", fault.Of(err))
 	}
 	in.Config, in.MustExist = version.Config, true
 	if in.Message == "" {

@@ -70,6 +70,13 @@ func Is(err error, code Code) bool {
 	return ok && e.Code == code
 }
 
+// About says that the problem of err is in a field of what the caller sent.
+func About(field string, err error) *Error {
+	f := Of(err)
+	f.Fields = map[string]string{field: f.Message}
+	return f
+}
+
 type retry struct {
 	error
 	after time.Duration

@@ -59,9 +59,7 @@ func (p *purses) pay(ctx context.Context) (cost, *gqlerror.Error) {
 	if !purse.AllowN(now, c.Requested) {
 		missing := float64(c.Requested) - purse.TokensAt(now)
 		wait := max(int(math.Ceil(missing/float64(p.limits.Restore))), 1)
-		err := coded(codeRateLimited, "This costs %d, and you have %d left. Try again in %d s, or ask for less.", c.Requested, int(purse.TokensAt(now)), wait)
-		err.Extensions["retryAfter"] = wait
-		return c, err
+		return c, rateLimited(wait, "This costs %d, and you have %d left. Try again in %d s, or ask for less.", c.Requested, int(purse.TokensAt(now)), wait)
 	}
 	c.Remaining = int(purse.TokensAt(now))
 	return c, nil

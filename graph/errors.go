@@ -125,7 +125,7 @@ func withoutValue(message string) string {
 	m := quotedValue.FindStringSubmatch(message)
 	switch {
 	case m == nil:
-		return numberMarks.Replace(message)
+		return wording.Replace(message)
 	case m[1] != "":
 		return m[1] + "."
 	case m[2] != "":
@@ -136,13 +136,20 @@ func withoutValue(message string) string {
 	return "This is not of the type " + m[3] + "."
 }
 
-// numberMarks takes marks out, and puts the words of JSON for those of Go.
-var numberMarks = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "",
+// wording takes the marks of numbers out, and puts the words of JSON for those of Go.
+var wording = strings.NewReplacer(numberMark, "", `\u0000number:`, "", `\x00number:`, "",
 	", not a slice", ", not a list", ", not a map", ", not an object", "enums must be ints or strings", "This is not a value of an enum.")
 
 // requestPhase reports whether no operation has been chosen yet: errors are gqlgen's own.
 func requestPhase(ctx context.Context) bool {
 	return graphql.HasOperationContext(ctx) && graphql.GetOperationContext(ctx).Operation == nil
+}
+
+// rateLimited says after how many seconds to try again.
+func rateLimited(after int, format string, args ...any) *gqlerror.Error {
+	err := coded(codeRateLimited, format, args...)
+	err.Extensions["retryAfter"] = after
+	return err
 }
 
 func present(ctx context.Context, err error, log *slog.Logger) (string, map[string]any) {

@@ -61,13 +61,14 @@ func (d documentLimit) MutateOperationParameters(ctx context.Context, params *gr
 	for _, f := range doc.Fragments {
 		count(f.SelectionSet)
 	}
-	switch most := d.limits.Aliases * len(doc.Operations); {
+	// With more than all operations may have together, one of them has too many. Fields that conflict under one alias are
+	// dear to report.
+	switch n := len(doc.Operations); {
 	case fields > d.limits.Selections:
 		return coded(codeComplexityLimit, "The document has %d fields; the limit is %d.", fields, d.limits.Selections)
-	case aliases > most && most > 0: // so one of the operations has too many; fields that conflict under one alias are dear to report
+	case n > 0 && aliases > n*d.limits.Aliases:
 		return coded(codeAliasLimit, "The document has %d aliases; the limit is %d for each operation.", aliases, d.limits.Aliases)
-	}
-	if most := d.limits.Directives * len(doc.Operations); directives > most && most > 0 {
+	case n > 0 && directives > n*d.limits.Directives:
 		return coded(codeDirectiveLimit, "The document has %d directives; the limit is %d for each operation.", directives, d.limits.Directives)
 	}
 	params.Query = hideNumbers(params.Query, doc)

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/url"
+	"slices"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/99designs/gqlgen/graphql/errcode"
@@ -110,16 +110,16 @@ func (k *keepJSON) MutateOperationContext(ctx context.Context, op *graphql.Opera
 	for name, text := range members(raw) {
 		def := op.Operation.VariableDefinitions.ForName(name)
 		if value := op.Variables[name]; def != nil && value != nil {
-			var err error
-			if op.Variables[name], err = k.keep(def.Type, value, text, "$"+name); err != nil {
-				return coded(errcode.ValidationFailed, "%v", err)
+			var bad *gqlerror.Error
+			if op.Variables[name], bad = k.keep(def.Type, value, text); bad != nil {
+				return within(ast.PathName("variable"), within(ast.PathName(name), bad)) // as the validator has it
 			}
 		}
 	}
 	return nil
 }
 
-func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage, at string) (_ any, err error) {
+func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage) (_ any, bad *gqlerror.Error) {
 	switch v := value.(type) {
 	case nil:
 		return nil, nil
@@ -127,8 +127,8 @@ func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage, at string) 
 		var texts []json.RawMessage
 		if t.Elem != nil && json.Unmarshal(raw, &texts) == nil && len(texts) == len(v) {
 			for i := range v {
-				if v[i], err = k.keep(t.Elem, v[i], texts[i], fmt.Sprintf("%s[%d]", at, i)); err != nil {
-					return nil, err
+				if v[i], bad = k.keep(t.Elem, v[i], texts[i]); bad != nil {
+					return nil, within(ast.PathIndex(i), bad)
 				}
 			}
 			return v, nil
@@ -137,8 +137,8 @@ func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage, at string) 
 		if def := k.schema.Types[t.NamedType]; def != nil && def.Kind == ast.InputObject {
 			for name, text := range members(raw) {
 				if f := def.Fields.ForName(name); f != nil {
-					if v[name], err = k.keep(f.Type, v[name], text, at+"."+name); err != nil {
-						return nil, err
+					if v[name], bad = k.keep(f.Type, v[name], text); bad != nil {
+						return nil, within(ast.PathName(name), bad)
 					}
 				}
 			}
@@ -149,9 +149,15 @@ func (k *keepJSON) keep(t *ast.Type, value any, raw json.RawMessage, at string) 
 		return raw, nil
 	}
 	if !fits(t, raw) {
-		return nil, fmt.Errorf("%s: This is not of the type %s.", at, t.Name())
+		return nil, coded(errcode.ValidationFailed, "This is not of the type %s.", t.Name())
 	}
 	return value, nil
+}
+
+// within puts a step before the place of a problem.
+func within(step ast.PathElement, bad *gqlerror.Error) *gqlerror.Error {
+	bad.Path = slices.Insert(bad.Path, 0, step)
+	return bad
 }
 
 // fits reports whether the text of a value is of the kind of JSON that the specification wants for a built-in scalar. What

@@ -14,18 +14,10 @@ import (
 
 	"penstock/db"
 	"penstock/engine"
+	"penstock/fault"
 )
 
 func (r *mutationResolver) ExecutePipelineDefinition(ctx context.Context, input ExecutePipelineDefinitionInput) (*ExecutePipelineDefinitionPayload, error) {
-	payload := &ExecutePipelineDefinitionPayload{}
-	if v := input.Version.Value(); v != nil && *v < 1 {
-		payload.UserErrors = []*UserError{{Code: UserErrorCodeInvalid, Message: "version must be at least 1; leave it out to run the newest.", Field: inputPath("version")}}
-		return payload, nil
-	}
-	if v := input.IdempotencyKey.Value(); v != nil && *v == "" {
-		payload.UserErrors = []*UserError{{Code: UserErrorCodeInvalid, Message: "idempotencyKey is empty; leave it out to start a run each time.", Field: inputPath("idempotencyKey")}}
-		return payload, nil
-	}
 	in := engine.ExecuteInput{
 		Definition: input.Name, Version: int(given(input.Version)), Source: given(input.Source), Environment: given(input.Environment),
 		TraceID: given(input.TraceID), IncidentID: incidentNode.key(given(input.IncidentID)), IdempotencyKey: given(input.IdempotencyKey),
@@ -34,8 +26,16 @@ func (r *mutationResolver) ExecutePipelineDefinition(ctx context.Context, input 
 	if raw := input.Payload.Value(); hasJSON(raw) {
 		in.Payload = raw
 	}
-	run, err := r.engine.Execute(ctx, in)
-	payload.Run = run
+	payload := &ExecutePipelineDefinitionPayload{}
+	var err error
+	switch version, key := input.Version.Value(), input.IdempotencyKey.Value(); {
+	case version != nil && *version < 1:
+		err = fault.About("version", fault.New(fault.Invalid, "version must be at least 1; leave it out to run the newest."))
+	case key != nil && *key == "":
+		err = fault.About("idempotency_key", fault.New(fault.Invalid, "idempotency_key is empty; leave it out to start a run each time."))
+	default:
+		payload.Run, err = r.engine.Execute(ctx, in)
+	}
 	payload.UserErrors, err = userErrors(err, "name")
 	return payload, err
 }

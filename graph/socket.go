@@ -218,9 +218,8 @@ func (s *socket) subscribe(m message) bool {
 		return s.close(closeDuplicate, fmt.Sprintf("Subscriber for %.40q already exists", m.ID))
 	case full:
 		cancel()
-		err := coded(codeRateLimited, "This socket has %d operations already. Complete one first.", s.h.limits.Operations)
-		err.Extensions["retryAfter"] = 1 // or as soon as one has completed
-		return s.send(failure(m.ID, gqlerror.List{err}))
+		// 1 s, or as soon as one has completed.
+		return s.send(failure(m.ID, gqlerror.List{rateLimited(1, "This socket has %d operations already. Complete one first.", s.h.limits.Operations)}))
 	}
 	s.wg.Go(func() {
 		last := s.operate(ctx, m.ID, m.Payload)

@@ -20,9 +20,7 @@ import (
 // tooManyStreams refuses a stream. Those that are open end by themselves or with their clients, which is noticed at
 // the next sign of life.
 func (h *handler) tooManyStreams() *gqlerror.Error {
-	err := coded(codeRateLimited, "You have %d streams open already. Close one first.", h.limits.Streams)
-	err.Extensions["retryAfter"] = max(int(math.Ceil(h.limits.Ping.Seconds())), 1)
-	return err
+	return rateLimited(max(int(math.Ceil(h.limits.Ping.Seconds())), 1), "You have %d streams open already. Close one first.", h.limits.Streams)
 }
 
 // once gives one answer.

@@ -85,9 +85,12 @@ func (s *Server) address(r *http.Request) string {
 }
 
 // webhook is the address that takes alerts.
+func (s *Server) webhook(r *http.Request) string { return s.address(r) + "/webhooks/alertmanager" }
+
+// sample is how whoever asks can bring in a first alert.
 func (s *Server) sample(r *http.Request) views.Sample {
 	return views.Sample{
-		Webhook: s.address(r) + "/webhooks/alertmanager",
+		Webhook: s.webhook(r),
 		CanSend: may(r, "GET /admin/settings/sources/new"), CanRun: may(r, "POST /admin/definitions/{name}/execute"),
 	}
 }

@@ -149,7 +149,7 @@ func (s *Server) steps(r *http.Request, reaching []db.Channel) ([]views.Step, er
 	if len(reaching) > 0 && may(r, "GET /admin/settings/channels/{name}/") {
 		channel, test = reaching[0].Name, views.ChannelURL(reaching[0].Name)
 	}
-	first := views.Step{Done: len(alerts.Items) > 0, Text: "The first alert has come in", Hint: "Point the sender to " + s.sample(r).Webhook + ".", URL: "/admin/definitions", Link: "Run by hand"}
+	first := views.Step{Done: len(alerts.Items) > 0, Text: "The first alert has come in", Hint: "Point the sender to " + s.webhook(r) + ".", URL: "/admin/definitions", Link: "Run by hand"}
 	pipeline := views.Step{Done: reaches, Text: "A pipeline tells it", Hint: "Choose a preset, then " + channel + " in its notify node.", URL: "/admin/definitions/new", Link: "New definition"}
 	if i := slices.IndexFunc(active, func(d db.ActiveDefinition) bool { return d.Name == "default" }); i >= 0 {
 		pipeline.Hint = "The definition default takes every alert and only prints: choose " + channel + " in its node notify and save."

@@ -37,7 +37,7 @@ func (s *Server) runRender(w http.ResponseWriter, r *http.Request, code int, nod
 			node = v.stages[i].ID
 		}
 	}
-	_, payload, err := s.engine.RunWithPayload(ctx, v.run.ID)
+	payload, err := s.engine.PayloadOf(ctx, v.run)
 	if err != nil {
 		return err
 	}

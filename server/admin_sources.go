@@ -95,9 +95,7 @@ func (s *Server) sourceSave(w http.ResponseWriter, r *http.Request) error {
 func seconds(name, text string) (*int, error) {
 	n, err := strconv.Atoi(cmp.Or(strings.TrimSpace(text), "0"))
 	if err != nil {
-		f := fault.New(fault.Invalid, "%s must be a whole number of seconds.", name)
-		f.Fields = map[string]string{name: f.Message}
-		return nil, f
+		return nil, fault.About(name, fault.New(fault.Invalid, "%s must be a whole number of seconds.", name))
 	}
 	return &n, nil
 }
